@@ -1,0 +1,85 @@
+"""The one loop of every gradient attack: judge, differentiate, step, project. Methods fill in how to step.
+
+Projected gradient descent: Madry et al. 2018 (arXiv 1706.06083). The bound that projection does not enforce at each
+step (LPIPS) enters as a Lagrangian penalty whose weight follows the violation (Laidlaw et al. 2021, arXiv 2006.12655).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from shield.bounds import Bound
+from shield.errors import SearchError
+from shield.photo import round_to_levels
+from shield.registry import Registry
+
+Loss = Callable[[Tensor], Tensor]  # photo (1, 3, H, W) in [0, 1] -> scalar to climb
+Progress = Callable[[int, int, float], None]  # step, steps, best so far
+Update = Callable[[Tensor, int], Tensor]  # gradient, step -> direction of about [-1, 1] per value
+
+SLACK = 0.1  # the penalty sets in this far below the bound
+GROWTH, DECAY = 1.06, 0.95  # of the penalty's weight per step above and below the bound
+
+
+class Attack(Protocol):
+    """Climbs a loss within a bound. Knows nothing of faces, networks or codecs."""
+
+    def __call__(
+        self, loss: Loss, photo: Tensor, bound: Bound, generator: Generator, progress: Progress | None = None
+    ) -> Tensor:
+        """The best picture found, in whole 8-bit levels: (1, 3, H, W) in [0, 1] like ``photo``.
+
+        Raises SearchError where the loss is not a number. An exception from ``progress`` cancels the search.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class GradientAttack:
+    """``steps`` of ``share`` of the bound along what ``update`` makes of the gradient.
+
+    ``start``: share of the bound by which the start is moved at random. Ends early when the loss reaches ``goal``
+    inside the bound.
+    """
+
+    update: Callable[[], Update]
+    steps: int
+    share: float
+    start: float
+    goal: float = 1.0
+    penalty: float = 1.0
+
+    def __call__(
+        self, loss: Loss, photo: Tensor, bound: Bound, generator: Generator, progress: Progress | None = None
+    ) -> Tensor:
+        image, update, weight = bound.start(self.start, generator), self.update(), self.penalty
+        best, best_score = photo, -float("inf")
+        for step in range(self.steps + 1):
+            # The gradient is taken where the picture is judged: on whole levels, as a file would hold it.
+            candidate = round_to_levels(image).requires_grad_(True)
+            value, excess, gradient = _evaluate(loss, bound, candidate, weight)
+            score = value - max(0.0, excess)
+            if score > best_score:
+                best, best_score = candidate.detach(), score
+            if progress is not None:
+                progress(step, self.steps, best_score)
+            if step == self.steps or (value >= self.goal and excess <= 0):
+                break
+            weight *= GROWTH if excess > 0 else DECAY
+            image = bound.project(image + bound.step(update(gradient, step), self.share))
+        return best
+
+
+def _evaluate(loss: Loss, bound: Bound, image: Tensor, weight: float) -> tuple[float, float, Tensor]:
+    """Loss, excess over the bound, and the gradient of loss - weight * penalty at ``image``."""
+    value, excess = loss(image), bound.excess(image)
+    (gradient,) = torch.autograd.grad(value - weight * (excess + SLACK).clamp(min=0), image)
+    if not (torch.isfinite(value) and torch.isfinite(gradient).all()):
+        raise SearchError("The search met a loss that is not a number; the photo was left as it is.")
+    return value.item(), excess.item(), gradient
+
+
+attacks: Registry[Callable[[int], Attack]] = Registry("attack")

@@ -1,0 +1,31 @@
+"""The way from a photo to a face crop: differentiable and anti-aliased, for faces of any size."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from shield.faces.face import PORTRAIT, Face, Framing, crop_matrix
+
+OVERSAMPLING = 2  # samples per output px and direction, averaged: rotation stays smooth and nothing aliases
+
+
+def warp(photo: Tensor, face: Face, size: int, framing: Framing = PORTRAIT) -> Tensor:
+    """The crop of a face: photo (1, 3, H, W) to (1, 3, size, size), with gradients back to the photo.
+
+    Where the crop is finer than needed the photo is first shrunk with an anti-aliasing filter; beyond the photo's
+    border the picture is reflected.
+    """
+    samples = OVERSAMPLING * size
+    height, width = photo.shape[-2:]
+    shrink = samples / (face.side * framing.side)
+    if shrink < 1:
+        small = max(1, round(height * shrink)), max(1, round(width * shrink))
+        photo = F.interpolate(photo, size=small, mode="bilinear", antialias=True, align_corners=False)
+    # grid_sample wants the photo's own coordinates in [-1, 1], whatever its resolution.
+    matrix = torch.from_numpy(crop_matrix(face, framing)).to(photo)
+    steps = (torch.arange(samples, device=photo.device, dtype=photo.dtype) + 0.5) / samples
+    v, u = torch.meshgrid(steps, steps, indexing="ij")
+    x, y = (matrix @ torch.stack([u, v, torch.ones_like(u)]).flatten(1)).reshape(2, samples, samples)
+    grid = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1)[None]
+    fine = F.grid_sample(photo, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return F.avg_pool2d(fine, OVERSAMPLING)

@@ -1,0 +1,457 @@
+"""Photos as files, as arrays and as tensors: the only place of shield that knows of bytes and rounds to 8 bits."""
+
+import hashlib
+import os
+import secrets
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pillow_heif
+import torch
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL.Image import Transpose
+from torch import Tensor
+
+from shield.errors import PhotoError, RecipeError
+
+JPEG_QUALITY = 95
+MAX_PIXELS = 100_000_000
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """What a file format can hold. ``pillow`` is Pillow's name for it; the first extension is the usual one."""
+
+    pillow: str
+    extensions: tuple[str, ...]
+    alpha: bool = True
+    lossy: bool = False
+    writable: bool = True
+    longest_side: int = MAX_PIXELS
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+FORMATS: Mapping[str, FileFormat] = {
+    "jpeg": FileFormat(
+        "JPEG",
+        (".jpg", ".jpeg", ".jpe", ".jfif"),
+        alpha=False,
+        lossy=True,
+        longest_side=65_500,  # libjpeg's own limit; the format's is 65 535
+        options={"subsampling": "4:4:4"},
+    ),
+    "png": FileFormat("PNG", (".png",)),
+    "webp": FileFormat("WEBP", (".webp",), longest_side=16_383, options={"lossless": True, "exact": True}),
+    "heif": FileFormat("HEIF", (".heic", ".heif", ".hif"), lossy=True, options={"chroma": 444}),
+    "bmp": FileFormat("BMP", (".bmp",), alpha=False),
+    "tiff": FileFormat("TIFF", (".tif", ".tiff"), options={"compression": "tiff_adobe_deflate"}),
+    "gif": FileFormat("GIF", (".gif",), writable=False),  # a palette of 256 colours would undo the change
+}
+
+_BY_NAME = {extension[1:]: name for name, kind in FORMATS.items() for extension in kind.extensions}
+_BY_NAME |= {name: name for name in FORMATS}
+# Phones write MPO: a JPEG file with further pictures behind the first.
+_BY_PILLOW = {kind.pillow: name for name, kind in FORMATS.items()} | {"MPO": "jpeg"}
+_WRITABLE = ", ".join(name for name, kind in FORMATS.items() if kind.writable)
+_READABLE = ", ".join(kind.pillow for kind in FORMATS.values())
+_NAMELESS = "The picture"
+
+_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+_TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+
+# A list of what stays, since in a TIFF file the same directory also holds the layout of the pixels, XMP and IPTC.
+_KEPT_TAGS = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+)
+_KEPT_CAMERA_TAGS = {tag.value for tag in ExifTags.Base} - {
+    ExifTags.Base.MakerNote,
+    ExifTags.Base.GPSInfo,
+    ExifTags.Base.Orientation,
+    ExifTags.Base.ExifInteroperabilityOffset,
+    ExifTags.Base.ExifImageWidth,  # both are of the picture before it was turned upright
+    ExifTags.Base.ExifImageHeight,
+    ExifTags.Base.XMLPacket,
+    ExifTags.Base.UserComment,
+    ExifTags.Base.ImageUniqueID,  # from here on: who took the picture, and with which very camera
+    ExifTags.Base.CameraOwnerName,
+    ExifTags.Base.BodySerialNumber,
+    ExifTags.Base.LensSerialNumber,
+}
+
+# warnings.catch_warnings changes the whole process: two threads in it at once could leave warnings off for good.
+_QUIET = threading.Lock()
+
+pillow_heif.register_heif_opener(thumbnails=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A decoded photo, upright.
+
+    ``pixels``: RGB (H, W, 3), in the colours of the profile ``icc`` (None: sRGB). ``alpha``: (H, W), or None.
+    ``exif``: without position, thumbnail, maker's note and orientation; None where nothing is left.
+    ``format``: a key of FORMATS. ``sha256``: of the file's bytes, or of the pixels where there was no file.
+    """
+
+    pixels: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
+    icc: bytes | None
+    exif: bytes | None
+    format: str
+    sha256: str
+    path: Path | None = None
+
+    @property
+    def width(self) -> int:
+        """Pixels from left to right."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels from top to bottom."""
+        return int(self.pixels.shape[0])
+
+    def with_pixels(self, pixels: NDArray[np.uint8]) -> "Photo":
+        """The same photo with other ``pixels`` (H, W, 3); ``sha256`` stays that of the file it came from."""
+        if pixels.shape != self.pixels.shape or pixels.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {self.pixels.shape}, got {pixels.dtype} {pixels.shape}")
+        return replace(self, pixels=pixels)
+
+
+# Reading
+
+
+def open_photo(source: "str | Path | NDArray[Any] | Image.Image | Photo") -> Photo:
+    """A Photo from a path, an array (see from_array), a Pillow picture or a Photo. Raises PhotoError."""
+    if isinstance(source, Photo):
+        return source
+    if isinstance(source, (str, Path)):
+        return read(source)
+    if isinstance(source, np.ndarray):
+        return from_array(source)
+    if isinstance(source, Image.Image):
+        return from_image(source)
+    raise PhotoError(f"A photo is a path, an array or a Pillow picture, not {type(source).__name__}.")
+
+
+def read(path: str | Path) -> Photo:
+    """The photo in the file ``path``. Raises PhotoError where it is missing, unreadable or no photo."""
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device could be read for ever
+            raise PhotoError(f"{path} is not a file; give the path of a photo.")
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise PhotoError(f"{path} does not exist; check the path.") from error
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"{path} cannot be read ({_reason(error)}); check the path and its permissions.") from error
+    return decode(data, str(path), path)
+
+
+def decode(data: bytes, name: str = _NAMELESS, path: Path | None = None) -> Photo:
+    """The photo in the bytes ``data`` of a file; of several frames the first. Errors call it ``name``.
+
+    Colours of 16 bits become 8 bits: grey ones by rounding, RGB ones by Pillow, which drops the low byte.
+    Raises PhotoError where the bytes are no photo, damaged, or more than MAX_PIXELS pixels.
+    """
+    if not data:
+        raise PhotoError(f"{name} is empty; choose a photo.")
+    formats = [kind.pillow for kind in FORMATS.values()]
+    with _reading(name), Image.open(BytesIO(data), formats=formats) as image:
+        return _decoded(image, name, hashlib.sha256(data).hexdigest(), path)
+
+
+def from_image(image: Image.Image) -> Photo:
+    """The photo in a Pillow picture, turned upright; its format is PNG unless Pillow knows one that shield reads."""
+    with _reading(_NAMELESS):
+        photo = _decoded(image, _NAMELESS, "", None)
+    return replace(photo, sha256=_pixel_hash(photo.pixels, photo.alpha))
+
+
+def from_array(array: NDArray[Any]) -> Photo:
+    """The photo in an RGB array (H, W, 3), RGBA (H, W, 4) or grey (H, W): uint8, or float in [0, 1].
+
+    Raises PhotoError on any other shape, type or range.
+    """
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise PhotoError(f"A photo array is (H, W), (H, W, 3) or (H, W, 4), not {array.shape}.")
+    _check_size(array.shape[1], array.shape[0], "The array")
+    levels = np.atleast_3d(_levels_of_array(array))
+    pixels = np.repeat(levels, 3, axis=2) if array.ndim == 2 else levels[..., :3].copy()
+    alpha = levels[..., 3].copy() if levels.shape[2] == 4 else None
+    return Photo(pixels, alpha, icc=None, exif=None, format="png", sha256=_pixel_hash(pixels, alpha))
+
+
+def _levels_of_array(array: NDArray[Any]) -> NDArray[np.uint8]:
+    if array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise PhotoError(f"A photo array is uint8, or float in [0, 1], not {array.dtype}.")
+    if not (array.min() >= 0 and array.max() <= 1):  # also false where a value is not a number
+        raise PhotoError("A float photo array lies in [0, 1]; divide it by its white level.")
+    return np.rint(array.astype(np.float64) * 255).astype(np.uint8)
+
+
+def _pixel_hash(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> str:
+    return hashlib.sha256(pixels.tobytes() + (b"" if alpha is None else alpha.tobytes())).hexdigest()
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Drop Pillow's warnings and turn its exceptions into one sentence about ``name``."""
+    try:
+        with _QUIET, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except PhotoError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError(_too_large(name)) from error
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{name} is not a photo that shield can read; it reads {_READABLE}.") from error
+    except Exception as error:  # on broken bytes Pillow's readers raise nearly everything there is
+        raise PhotoError(f"{name} is damaged or cut short ({_reason(error)}); try another copy.") from error
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _too_large(name: str) -> str:
+    return f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first."
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if width * height == 0:
+        raise PhotoError(f"{name} has no pixels; choose another photo.")
+    if width * height > MAX_PIXELS:
+        raise PhotoError(_too_large(name))
+
+
+def _decoded(image: Image.Image, name: str, sha256: str, path: Path | None) -> Photo:
+    _check_size(image.width, image.height, name)
+    image.load()
+    exif = _exif(image)
+    turn = _TURNS.get(exif.get(ExifTags.Base.Orientation, 1))
+    pixels, alpha, icc = _rgb(image if turn is None else image.transpose(turn), name)
+    return Photo(pixels, alpha, icc, _stripped(exif), _BY_PILLOW.get(image.format or "", "png"), sha256, path)
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    try:
+        return image.getexif()
+    except Exception:  # broken EXIF takes nothing from the pixels
+        return Image.Exif()
+
+
+def _stripped(exif: Image.Exif) -> bytes | None:
+    try:
+        kept = Image.Exif()
+        kept.update({tag: exif[tag] for tag in _KEPT_TAGS if tag in exif})
+        camera = {tag: value for tag, value in exif.get_ifd(ExifTags.IFD.Exif).items() if tag in _KEPT_CAMERA_TAGS}
+        if camera:
+            kept[ExifTags.IFD.Exif] = camera
+        return kept.tobytes() if len(kept) else None
+    except Exception:  # as above
+        return None
+
+
+def _rgb(image: Image.Image, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, bytes | None]:
+    """Pixels (H, W, 3), alpha (H, W) and the profile that describes the pixels, of a picture in any mode."""
+    profile: bytes | None = image.info.get("icc_profile")
+    if image.mode.startswith("I"):
+        image = _eight_bit_grey(image, name)
+    if image.mode not in _MODES:
+        raise PhotoError(f"{name} stores its pixels as {image.mode}, which is no photo; save it as 8-bit RGB first.")
+    alpha = np.array(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
+    image, profile = _colour_managed(image, profile)
+    return np.array(image), alpha, profile
+
+
+def _eight_bit_grey(image: Image.Image, name: str) -> Image.Image:
+    levels = np.array(image).astype(np.int64)
+    if levels.min() < 0 or levels.max() > 65_535:
+        raise PhotoError(f"{name} holds grey levels outside 0..65535; save it with 8 or 16 bits first.")
+    return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+
+
+def _colour_managed(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
+    """RGB of a picture, and its profile where that still describes it; grey and CMYK profiles are turned into sRGB."""
+    space = (profile or b"")[16:20]  # where an ICC header names the colour space
+    flat = image.convert("L") if image.mode in ("1", "LA") else image
+    if profile and (flat.mode, space) in (("L", b"GRAY"), ("CMYK", b"CMYK")):
+        return _to_srgb(flat, profile), None
+    return flat.convert("RGB"), profile if space == b"RGB " and flat.mode != "CMYK" else None
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    try:
+        converted = ImageCms.profileToProfile(image, BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except ImageCms.PyCMSError:  # a broken profile: as if there were none
+        converted = None
+    return converted or image.convert("RGB")
+
+
+# Writing
+
+
+def output_format(photo: Photo, wanted: str | None) -> str:
+    """The key of FORMATS to write: ``wanted`` (a name or an extension), or where None the photo's own (GIF: PNG).
+
+    Raises RecipeError on a format that shield does not write.
+    """
+    if wanted is None:
+        return photo.format if FORMATS[photo.format].writable else "png"
+    name = _BY_NAME.get(wanted.lower().removeprefix("."))
+    if name is None or not FORMATS[name].writable:
+        raise RecipeError(f"shield does not write the format {wanted!r}; choose from: {_WRITABLE}.")
+    return name
+
+
+def output_path(photo_path: Path, format: str, wanted: Path | None) -> Path:
+    """Where to write: ``wanted``, or where None NAME.shield.EXT beside the photo, with its own EXT where that fits.
+
+    Raises RecipeError where the extension of ``wanted`` belongs to another format.
+    """
+    if wanted is None:
+        own = photo_path.suffix.lower() in FORMATS[format].extensions
+        extension = photo_path.suffix if own else FORMATS[format].extensions[0]
+        return photo_path.with_name(f"{photo_path.stem}.shield{extension}")
+    if _BY_NAME.get(wanted.suffix.lower()[1:], format) != format:
+        raise RecipeError(f"{wanted} would hold {format}; give it another ending or choose another format.")
+    return wanted
+
+
+def encode(photo: Photo, format: str, *, quality: int = JPEG_QUALITY, keep_exif: bool = False) -> bytes:
+    """The bytes of a file in ``format``, with the profile, and with ``photo.exif`` where ``keep_exif``.
+
+    ``quality``, 1..100, counts for JPEG and HEIF, both written 4:4:4; every other format is lossless. BMP holds neither
+    profile nor EXIF. TIFF is deflated, but not where EXIF is kept.
+    Raises RecipeError on an unknown format or quality, PhotoError where the format cannot hold the photo.
+    """
+    kind = FORMATS[output_format(photo, format)]
+    if not 1 <= quality <= 100:
+        raise RecipeError(f"The quality is {quality}; choose one from 1 to 100.")
+    file = BytesIO()
+    image = Image.fromarray(_channels(photo, kind))
+    try:
+        image.save(file, kind.pillow, **_options(photo, kind, quality, keep_exif))
+    except Exception as error:  # the codecs' own errors have no common class
+        raise PhotoError(
+            f"{_name(photo)} cannot be written as {kind.pillow} ({_reason(error)}); choose another format."
+        ) from error
+    return file.getvalue()
+
+
+def _options(photo: Photo, kind: FileFormat, quality: int, keep_exif: bool) -> dict[str, Any]:
+    options = dict(kind.options)
+    if kind.lossy:
+        options["quality"] = quality
+    if photo.icc:
+        options["icc_profile"] = photo.icc
+    if keep_exif and photo.exif:
+        options["exif"] = photo.exif
+        options.pop("compression", None)  # Pillow writes the camera's part of EXIF into uncompressed TIFF only
+    return options
+
+
+def _channels(photo: Photo, kind: FileFormat) -> NDArray[np.uint8]:
+    """(H, W, 3), or (H, W, 4) where there is alpha to write."""
+    if max(photo.width, photo.height) > kind.longest_side:
+        raise PhotoError(
+            f"{_name(photo)} is {photo.width} x {photo.height}, and {kind.pillow} ends at "
+            f"{kind.longest_side} pixels a side; choose png or tiff."
+        )
+    if photo.alpha is None or (not kind.alpha and photo.alpha.min() == 255):
+        return photo.pixels
+    if not kind.alpha:
+        raise PhotoError(f"{_name(photo)} is partly transparent, which {kind.pillow} cannot hold; choose png or webp.")
+    return np.dstack((photo.pixels, photo.alpha))
+
+
+def _name(photo: Photo) -> str:
+    return _NAMELESS if photo.path is None else str(photo.path)
+
+
+def check_writable(target: Path, original: Path | None) -> None:
+    """Raise PhotoError where ``target`` cannot be written, or is ``original`` itself, be it by a link."""
+    folder = target.parent
+    try:
+        if not folder.is_dir():
+            raise PhotoError(f"{folder} is not a folder; create it first or write elsewhere.")
+        if target.exists() and not target.is_file():
+            raise PhotoError(f"{target} is not a file; give the name of a file to write.")
+        if original is not None and target.exists() and original.exists() and target.samefile(original):
+            raise PhotoError(f"{target} is the original photo, which shield never overwrites; give another name.")
+        tempfile.TemporaryFile(dir=folder).close()  # for root os.access says yes even where nothing can be written
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"{target} cannot be written ({_reason(error)}); write elsewhere.") from error
+
+
+def write_atomically(data: bytes, target: Path, original: Path | None = None) -> None:
+    """Write ``data`` to ``target``, all of it or nothing. Raises PhotoError as check_writable, or on a full disk."""
+    check_writable(target, original)
+    temporary = target.with_name(f".shield-{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:  # not mkstemp, whose files nobody else may read
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"{target} cannot be written ({_reason(error)}); write elsewhere.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# Tensors
+
+
+def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """Pixels (H, W, 3) as a float32 tensor (1, 3, H, W) in [0, 1]."""
+    planes = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+    return planes.unsqueeze(0).to(torch.float32) / 255
+
+
+def to_pixels(image: Tensor) -> NDArray[np.uint8]:
+    """A tensor (1, 3, H, W) or (3, H, W) in [0, 1], clamped and rounded to pixels (H, W, 3)."""
+    planes = image.detach().squeeze(0) if image.ndim == 4 else image.detach()
+    if planes.ndim != 3 or planes.shape[0] != 3:
+        raise ValueError(f"expected (1, 3, H, W) or (3, H, W), got {tuple(image.shape)}")
+    if planes.isnan().any():
+        raise PhotoError("The picture holds values that are not numbers, so it cannot be saved.")
+    levels: NDArray[np.uint8] = _levels(planes).to(torch.uint8).cpu().numpy()
+    return np.ascontiguousarray(levels.transpose(1, 2, 0))
+
+
+def round_to_levels(image: Tensor) -> Tensor:
+    """``image`` in [0, 1], any shape, as it will be once saved: the values that ``to_tensor(to_pixels(image))`` has."""
+    return _levels(image) / 255
+
+
+def _levels(image: Tensor) -> Tensor:
+    return image.to(torch.float32).clamp(0, 1).mul(255).round()

@@ -1,0 +1,198 @@
+"""protect(): a photo goes in, a protected photo and its verification come out."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from shield.attacks import Progress, attacks
+from shield.bounds import AllOf, FaceLpips, Linf, LpipsBound
+from shield.device import pick_device
+from shield.disruption import Disruption, Term, clean_results
+from shield.errors import BoundError
+from shield.lpips import load_lpips
+from shield.photo import Photo, check_writable, decode, encode, open_photo, output_format, write_atomically
+from shield.recipe import Recipe
+from shield.region import Region, region_of, shares
+from shield.surrogates import load_surrogate
+from shield.verify import Report, Verification, find_faces, report_path, verify
+from shield.visibility import contrast_mask
+
+BISECTIONS = 7
+SHRINK = 0.9  # of every change, as often as overlapping regions push one another over the bound
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Protection:
+    """A protected photo, as the bytes of a file, and what verification found on these bytes."""
+
+    original: Photo
+    photo: Photo
+    data: bytes
+    verification: Verification
+
+    @property
+    def image(self) -> Image.Image:
+        """The protected photo as Pillow opens it from the file, upright RGB."""
+        return Image.fromarray(self.photo.pixels)
+
+    @property
+    def report(self) -> Report:
+        """What was measured."""
+        return self.verification.report
+
+    @property
+    def sheet(self) -> Image.Image:
+        """The contact sheet."""
+        return self.verification.sheet
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Write the photo to ``path`` and NAME.shield.json and NAME.shield.sheet.png beside it; returns the paths.
+
+        Raises PhotoError where a file cannot be written or ``path`` is the original; each write is atomic.
+        """
+        path = Path(path)
+        beside = report_path(path)
+        sheet = beside.with_suffix(".sheet.png")
+        check_writable(path, self.original.path)
+        named = replace(self.report, protected=replace(self.report.protected, name=path.name))
+        write_atomically(named.to_json().encode(), beside, self.original.path)
+        write_atomically(_png(self.sheet), sheet, self.original.path)
+        write_atomically(self.data, path, self.original.path)
+        return [path, beside, sheet]
+
+
+def protect(
+    source: str | Path | NDArray[Any] | Image.Image | Photo,
+    recipe: Recipe | None = None,
+    progress: Progress | None = None,
+) -> Protection:
+    """Protect the photo against the Recipe's surrogates within the Recipe's bounds, and verify the result.
+
+    Ruiz et al. 2020, "Disrupting Deepfakes" (arXiv 2003.01279), with the face LPIPS as a hard bound on the file.
+    ``source``: a path, an RGB array (H, W, 3) of uint8 or of floats in [0, 1], or a Pillow picture. ``progress`` is
+    called with (step, steps, best so far in [0, 1]) at every step; an exception it raises cancels. Nothing is written.
+
+    Raises PhotoError, FaceError or RecipeError on input that cannot be used, WeightsError where models/ is not
+    complete, BoundError where saving alone exceeds the bound, SearchError where the search breaks down.
+    """
+    recipe = recipe or Recipe()
+    photo = open_photo(source)
+    wanted = output_format(photo, recipe.format)
+    _encoded(photo, photo.pixels, wanted, recipe)  # a photo that cannot be saved is refused before the search
+    began = time.perf_counter()
+    faces = find_faces(photo, recipe.whole)
+    regions = [region_of(face, photo.width, photo.height) for face in faces]
+    changes = [
+        _search(photo.pixels, region, share, recipe, _for_face(progress, number, len(regions)))
+        for number, (region, share) in enumerate(zip(regions, shares(regions), strict=True))
+    ]
+    searched = time.perf_counter()
+    data = _fit(photo, regions, changes, wanted, recipe)
+    fitted = time.perf_counter()
+    result = decode(data)
+    verification = verify(photo, result, recipe=recipe, faces=faces)
+    seconds = {"search": searched - began, "fit": fitted - searched, **verification.report.seconds}
+    verification = replace(verification, report=replace(verification.report, seconds=seconds))
+    return Protection(photo, result, data, verification)
+
+
+def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progress: Progress | None) -> Tensor:
+    """The best change of one face's region, on its working copy: (1, 3, h, w), in units of [0, 1]."""
+    device = pick_device(recipe.device)
+    crop = region.crop(pixels, device)
+    working = region.working_copy(crop)
+    window = F.interpolate(share.to(device), size=region.working_size, mode="bilinear", antialias=True)
+    terms = [
+        Term(surrogate, region.working_face, clean_results(surrogate, crop, region.local_face))
+        for surrogate in (load_surrogate(name, device) for name in recipe.surrogates)
+    ]
+    measure = FaceLpips(load_lpips(device), working, region.working_face)
+    levels = Linf(working, recipe.levels, contrast_mask(working) * window)
+    bound = AllOf([levels, LpipsBound(working, recipe.face_lpips, measure)])
+    attack = attacks[recipe.attack](recipe.steps)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    return attack(Disruption(terms), working, bound, generator, progress) - working
+
+
+def _for_face(progress: Progress | None, number: int, faces: int) -> Progress | None:
+    """Progress of one face's search as progress of the whole photo's."""
+    if progress is None:
+        return None
+    return lambda step, steps, best: progress(number * steps + step, faces * steps, best)
+
+
+@torch.no_grad()
+def _fit(photo: Photo, regions: Sequence[Region], changes: Sequence[Tensor], format: str, recipe: Recipe) -> bytes:
+    """The file with the changes as large as its face LPIPS, measured on the reopened file, allows.
+
+    Every face has its own factor; one bisection finds them all. Raises BoundError where no factor will do.
+    """
+    device = changes[0].device
+    large = [region.enlarge(change).cpu() for region, change in zip(regions, changes, strict=True)]
+    measures = [
+        FaceLpips(load_lpips(device), region.crop(photo.pixels, device), region.local_face) for region in regions
+    ]
+
+    def attempt(factors: Sequence[float]) -> tuple[bytes, list[bool]]:
+        data = _encoded(photo, _composed(photo.pixels, regions, large, factors, recipe.levels), format, recipe)
+        reopened = decode(data).pixels
+        pairs = zip(regions, measures, strict=True)
+        return data, [float(measure(region.crop(reopened, device))) <= recipe.face_lpips for region, measure in pairs]
+
+    data, inside = attempt([1.0] * len(regions))
+    if all(inside):
+        return data
+    low, high = [float(ok) for ok in inside], [1.0] * len(regions)
+    for _ in range(BISECTIONS):
+        middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
+        _, inside = attempt(middle)
+        low = [m if ok else a for a, m, ok in zip(low, middle, inside, strict=True)]
+        high = [b if ok else m for b, m, ok in zip(high, middle, inside, strict=True)]
+    return _settle(attempt, low, recipe)
+
+
+def _settle(
+    attempt: Callable[[Sequence[float]], tuple[bytes, list[bool]]], factors: list[float], recipe: Recipe
+) -> bytes:
+    """The file at these factors, drawn back together until every face obeys."""
+    while any(factor > 1e-3 for factor in factors):
+        data, inside = attempt(factors)
+        if all(inside):
+            return data
+        factors = [SHRINK * factor for factor in factors]
+    raise BoundError(
+        f"Saving this photo already changes a face by more than the bound (face LPIPS {recipe.face_lpips:g}); "
+        "choose --format png, a higher quality or a stronger preset."
+    )
+
+
+def _composed(
+    pixels: Pixels, regions: Sequence[Region], changes: Sequence[Tensor], factors: Sequence[float], levels: int
+) -> Pixels:
+    """The photo with every region's change, added, cut to ``levels`` and rounded."""
+    total = np.zeros(pixels.shape, np.float32)
+    for region, change, factor in zip(regions, changes, factors, strict=True):
+        total[region.box] += 255 * factor * change[0].permute(1, 2, 0).numpy()
+    result = pixels.copy()
+    for region in regions:
+        changed = pixels[region.box] + total[region.box].clip(-levels, levels)
+        result[region.box] = np.rint(changed).clip(0, 255).astype(np.uint8)
+    return result
+
+
+def _encoded(photo: Photo, pixels: Pixels, format: str, recipe: Recipe) -> bytes:
+    return encode(photo.with_pixels(pixels), format, quality=recipe.quality, keep_exif=recipe.keep_exif)
+
+
+def _png(image: Image.Image) -> bytes:
+    return encode(open_photo(image), "png")

@@ -1,0 +1,72 @@
+"""Recipe: every setting of a protection as one value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from shield.attacks import attacks
+from shield.device import AUTO
+from shield.errors import RecipeError
+from shield.photo import JPEG_QUALITY
+from shield.surrogates import surrogates
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How visible the change may be: a face LPIPS, and a largest change in 8-bit levels."""
+
+    face_lpips: float
+    levels: int
+
+
+BALANCED = Strength(0.05, 12)
+PRESETS: Mapping[str, Strength] = MappingProxyType(
+    {"subtle": Strength(0.02, 8), "balanced": BALANCED, "strong": Strength(0.10, 16)}
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to do to a photo. Same Recipe, same photo, same machine: same bytes.
+
+    ``face_lpips``: the bound on every face's LPIPS in the saved file. ``levels``: the largest change of a value before
+    encoding, in 8-bit levels. ``attack``, ``surrogates``: registered names. ``steps``: of the search, at most.
+    ``format``: of the file (None: the photo's own); ``quality``: of JPEG and HEIF, 1..100. ``keep_exif``: keep the
+    EXIF that names no place. ``whole``: treat the picture as one region instead of looking for faces.
+    ``device``: "auto" or a torch device.
+
+    Raises RecipeError where a setting is unknown or out of range.
+    """
+
+    face_lpips: float = BALANCED.face_lpips
+    levels: int = BALANCED.levels
+    surrogates: tuple[str, ...] = ("stargan",)
+    attack: str = "adam"
+    steps: int = 30
+    seed: int = 0
+    format: str | None = None
+    quality: int = JPEG_QUALITY
+    keep_exif: bool = False
+    whole: bool = False
+    device: str = AUTO
+
+    def __post_init__(self) -> None:
+        attacks[self.attack]
+        for name in self.surrogates:
+            surrogates[name]
+        for ok, sentence in (
+            (len(self.surrogates) > 0, "Name at least one surrogate to protect against."),
+            (0 < self.face_lpips <= 1, f"The face LPIPS is {self.face_lpips}; choose a bound above 0, at most 1."),
+            (1 <= self.levels <= 255, f"The largest change is {self.levels}; choose 1 to 255 levels."),
+            (self.steps >= 1, f"The search has {self.steps} steps; choose at least 1."),
+            (1 <= self.quality <= 100, f"The quality is {self.quality}; choose 1 to 100."),
+            (0 <= self.seed < 2**63, f"The seed is {self.seed}; choose a number from 0 to 2**63 - 1."),
+        ):
+            if not ok:
+                raise RecipeError(sentence)
+
+    def with_preset(self, name: str) -> "Recipe":
+        """This Recipe at another strength: "subtle", "balanced" or "strong"."""
+        if name not in PRESETS:
+            raise RecipeError(f"There is no preset named {name!r}; choose from: {', '.join(PRESETS)}.")
+        return replace(self, face_lpips=PRESETS[name].face_lpips, levels=PRESETS[name].levels)

@@ -1,0 +1,102 @@
+"""The part of a photo that belongs to a face: where the change lives, at what resolution, how it fades out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from shield.faces import Face, crop_matrix
+from shield.photo import to_tensor
+
+LARGEST = 512  # px: side of the portrait framing in the working copy; the cost of a search does not grow beyond it
+FADE = 0.08  # of the framing's side: over this width the change fades out towards the region's border
+
+
+@dataclass(frozen=True)
+class Region:
+    """The upright rectangle (px) around a face's portrait framing, cut at the photo's edge."""
+
+    face: Face
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns, to index an array (H, W, ...)."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @property
+    def working_size(self) -> tuple[int, int]:
+        """Height and width of the working copy."""
+        scale = min(1.0, LARGEST / self.face.side)
+        return max(1, round(self.height * scale)), max(1, round(self.width * scale))
+
+    @property
+    def local_face(self) -> Face:
+        """The face in the coordinates of the region."""
+        return self.face.moved(self.left, self.top)
+
+    @property
+    def working_face(self) -> Face:
+        """The face in the coordinates of the working copy."""
+        height, width = self.working_size
+        return self.local_face.scaled(width / self.width, height / self.height)
+
+    def crop(self, pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+        """The region of a photo (H, W, 3) as (1, 3, h, w) in [0, 1]."""
+        return to_tensor(pixels[self.box]).to(device)
+
+    def working_copy(self, crop: Tensor) -> Tensor:
+        """The region (1, 3, h, w) at the search's resolution, anti-aliased."""
+        return F.interpolate(crop, size=self.working_size, mode="bilinear", antialias=True, align_corners=False)
+
+    def enlarge(self, change: Tensor) -> Tensor:
+        """A change found on the working copy, at the region's own resolution (bilinear: it never overshoots)."""
+        return F.interpolate(change, size=(self.height, self.width), mode="bilinear", align_corners=False)
+
+    def window(self) -> Tensor:
+        """(1, 1, h, w) in [0, 1]: 1 inside the framing, fading to 0 at its border and beyond."""
+        matrix = np.vstack([crop_matrix(self.local_face), (0, 0, 1)])
+        inverse = torch.from_numpy(np.linalg.inv(matrix)).float()
+        y = torch.arange(self.height)[:, None] + 0.5
+        x = torch.arange(self.width)[None, :] + 0.5
+        u = inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]
+        v = inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]
+        distance = torch.minimum(torch.minimum(u, 1 - u), torch.minimum(v, 1 - v))
+        ramp = (distance / FADE).clamp(0, 1)
+        return (ramp * ramp * (3 - 2 * ramp))[None, None]
+
+
+def region_of(face: Face, width: int, height: int) -> Region:
+    """The region of a face in a photo of this size."""
+    corners = crop_matrix(face) @ np.array([(0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 1)]).T
+    (left, top), (right, bottom) = np.floor(corners.min(1)), np.ceil(corners.max(1))
+    return Region(face, max(0, int(left)), max(0, int(top)), min(width, int(right)), min(height, int(bottom)))
+
+
+def shares(regions: Sequence[Region]) -> list[Tensor]:
+    """A window per region, (1, 1, h, w) each; where regions overlap their windows add up to at most 1."""
+    windows = [region.window() for region in regions]
+    if len(regions) == 1:
+        return windows
+    bottom, right = max(r.bottom for r in regions), max(r.right for r in regions)
+    total = torch.zeros(bottom, right)
+    for region, window in zip(regions, windows, strict=True):
+        total[region.box] += window[0, 0]
+    # w (w / sum): at most the largest window in sum, and continuous where a region ends.
+    pairs = zip(regions, windows, strict=True)
+    return [window * (window / total[region.box].clamp(min=1e-6)) for region, window in pairs]

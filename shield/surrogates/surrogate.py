@@ -1,0 +1,47 @@
+"""What a surrogate is: a network like those that will be pointed at the photo, tamed at the door."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from shield.faces import Framing
+from shield.registry import Registry
+
+
+class Surrogate(Protocol):
+    """Takes faces in [0, 1] and owns its normalisation.
+
+    ``edits`` names what it can do to a face. ``distance`` compares results with clean results, (N, E), and beyond
+    ``threshold`` an edit counts as disrupted. ``makes_pictures`` is False for networks that only embed.
+    """
+
+    name: str
+    size: int
+    framing: Framing
+    edits: tuple[str, ...]
+    licence: str
+    threshold: float
+    makes_pictures: bool
+
+    def __call__(self, faces: Tensor) -> Tensor:
+        """Faces (N, 3, size, size) in [0, 1] to (N, E, 3, size, size) in [-1, 1], or embeddings (N, E, D)."""
+        ...
+
+    def distance(self, results: Tensor, clean: Tensor) -> Tensor:
+        """How far results are from clean results: (N, E)."""
+        ...
+
+
+Loader = Callable[[torch.device], Surrogate]
+surrogates: Registry[Loader] = Registry("surrogate")
+_loaded: dict[tuple[str, str], Surrogate] = {}
+
+
+def load_surrogate(name: str, device: torch.device) -> Surrogate:
+    """The surrogate of that name on a device, loaded once. Raises RecipeError for an unknown name."""
+    key = name, str(device)
+    if key not in _loaded:
+        _loaded[key] = surrogates[name](device)
+    return _loaded[key]

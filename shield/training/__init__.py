@@ -1,0 +1,1 @@
+"""Training: the recipes that make the weights in models/."""

@@ -1,0 +1,92 @@
+"""Aligned faces with labels, straight from the archives that training reads (one tar per source and a labels.csv)."""
+
+import csv
+import io
+import tarfile
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from shield.errors import InputError
+
+SOURCES = ("celeba", "lfw", "synthetic")
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """Faces in portrait framing with their labels.
+
+    ``faces``: uint8 (N, 3, size, size). ``labels``: float (N, len(names)), a probability or 0/1 per attribute.
+    ``source``: (N,) index into SOURCES. ``names``: the attributes, in the order of the columns.
+    """
+
+    faces: Tensor
+    labels: Tensor
+    source: Tensor
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def columns(self, *names: str) -> Tensor:
+        """The named attributes as 0/1 (N, len(names)): predicted probabilities are cut at one half."""
+        return (self.labels[:, [self.names.index(name) for name in names]] > 0.5).float()
+
+
+def load_faces(folder: Path, split: str, size: int = 128, sources: tuple[str, ...] = SOURCES) -> FaceSet:
+    """Read every face of ``split`` ("train" or "test") of the named sources, resized to ``size`` px.
+
+    Raises InputError where the archives are missing.
+    """
+    table = folder / "labels.csv"
+    if not table.is_file():
+        raise InputError(f"{folder} holds no labels.csv: point --data at the folder with the face archives.")
+    with table.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == split and row["source"] in sources]
+    names = tuple(rows[0])[7:]
+    wanted: dict[str, dict[str, int]] = defaultdict(dict)  # source -> file name -> row number
+    for number, row in enumerate(rows):
+        wanted[row["source"]][row["file"]] = number
+    faces = torch.zeros(len(rows), 3, size, size, dtype=torch.uint8)
+    for source in wanted:
+        with tarfile.open(folder / f"{source}.tar") as archive:
+            for member in archive:
+                packed = archive.extractfile(member)
+                if packed is not None and member.name in wanted[source]:
+                    faces[wanted[source][member.name]] = _decode(packed.read(), size)
+    labels = torch.tensor([[float(row[name]) for name in names] for row in rows])
+    return FaceSet(faces, labels, torch.tensor([SOURCES.index(row["source"]) for row in rows]), names)
+
+
+def _decode(data: bytes, size: int) -> Tensor:
+    picture = Image.open(io.BytesIO(data)).convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+class BalancedSampler:
+    """Draws row numbers so that chosen groups come up equally often.
+
+    A group is a tuple of integers per face (such as source, hair, sex, age); ``weights`` gives its share.
+    Rows of a group are drawn uniformly. Everything comes from one seeded generator whose state can be saved.
+    """
+
+    def __init__(self, groups: list[tuple[int, ...]], weights: dict[tuple[int, ...], float], seed: int) -> None:
+        rows = defaultdict(list)
+        for number, group in enumerate(groups):
+            if weights.get(group, 0) > 0:
+                rows[group].append(number)
+        self.rows = [torch.tensor(rows[group]) for group in sorted(rows)]
+        self.shares = torch.tensor([weights[group] for group in sorted(rows)])
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def draw(self, count: int) -> Tensor:
+        groups = torch.multinomial(self.shares, count, replacement=True, generator=self.generator)
+        picks = torch.rand(count, generator=self.generator)
+        return torch.stack(
+            [self.rows[g][int(p * len(self.rows[g]))] for g, p in zip(groups.tolist(), picks.tolist(), strict=True)]
+        )

@@ -1,0 +1,80 @@
+"""The one training loop: learning rate, checkpoints, resuming, sample sheets, progress."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+Report = Callable[[int, int, dict[str, float], float], None]  # step, steps, losses, seconds left
+
+
+class Training(Protocol):
+    """What a model brings to the loop."""
+
+    def step(self, number: int) -> dict[str, float]: ...
+    def set_rate(self, factor: float) -> None: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def sheet(self, faces: Tensor) -> Tensor: ...
+    def export(self) -> dict[str, Tensor]: ...
+
+
+def rate_factor(step: int, steps: int) -> float:
+    """Constant for two thirds, then straight to zero."""
+    return min(1.0, (steps - step) / (steps / 3))
+
+
+def train(
+    training: Training,
+    steps: int,
+    out: Path,
+    samples: Tensor,
+    resume: bool = False,
+    hours: float | None = None,
+    minutes_between: float = 4.0,
+    report: Report | None = None,
+) -> int:
+    """Train until ``steps`` or for ``hours``; returns the step reached.
+
+    Every few minutes ``out`` receives ``checkpoint.pt`` (for ``resume``), ``sheet.png`` (of ``samples``,
+    (N, 3, s, s) in [-1, 1]) and ``weights.safetensors`` (float16, the averaged weights).
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / "checkpoint.pt"
+    first = 0
+    if resume and checkpoint.is_file():
+        state = torch.load(checkpoint, weights_only=True)
+        training.load_state_dict(state["training"])
+        first = state["step"]
+    began = saved = time.monotonic()
+    deadline = began + hours * 3600 if hours is not None else float("inf")
+    step = first
+    while step < steps and time.monotonic() < deadline:
+        training.set_rate(rate_factor(step, steps))
+        losses = training.step(step)
+        step += 1
+        now = time.monotonic()
+        if report is not None:
+            report(step, steps, losses, (now - began) / (step - first) * (steps - step))
+        if now - saved > 60 * minutes_between:
+            _save(training, step, out, samples)
+            saved = now
+    _save(training, step, out, samples)
+    return step
+
+
+def _save(training: Training, step: int, out: Path, samples: Tensor) -> None:
+    temporary = out / "checkpoint.tmp"
+    torch.save({"training": training.state_dict(), "step": step}, temporary)
+    os.replace(temporary, out / "checkpoint.pt")
+    save_file(training.export(), out / "weights.safetensors")
+    rows = training.sheet(samples)  # (N, columns, 3, s, s)
+    pixels = ((rows + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 3, 1, 4, 2)  # (N, s, columns, s, 3)
+    height, width = pixels.shape[0] * pixels.shape[1], pixels.shape[2] * pixels.shape[3]
+    Image.fromarray(pixels.reshape(height, width, 3).numpy()).save(out / "sheet.png")

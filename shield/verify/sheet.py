@@ -1,0 +1,118 @@
+"""The contact sheet: what was changed, and what manipulators make of it. Every manipulated picture is marked."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from shield.verify.effects import Manipulation
+
+MARK = "simulated manipulation"
+AMPLIFICATION = 10
+PHOTO_HEIGHT, GAP, CAPTION = 384, 12, 20
+INK, PAPER, BROKEN, WHOLE = (32, 32, 36), (250, 250, 248), (20, 110, 60), (170, 40, 30)
+MOST_FACES = 4
+
+Pixels = NDArray[np.uint8]
+_font = ImageFont.load_default
+
+
+def mark(pixels: Pixels) -> Image.Image:
+    """The picture with the words "simulated manipulation" across its foot."""
+    image = Image.fromarray(pixels)
+    band = max(13, image.height // 10)
+    draw = ImageDraw.Draw(image, "RGBA")
+    draw.rectangle((0, image.height - band, image.width, image.height), fill=(0, 0, 0, 170))
+    size = band - 3.0
+    while size > 6 and _font(size).getlength(MARK) > image.width - 4:
+        size -= 0.5
+    draw.text((image.width / 2, image.height - band / 2), MARK, fill=(255, 255, 255), font=_font(size), anchor="mm")
+    return image
+
+
+def difference(original: Pixels, protected: Pixels) -> Pixels:
+    """The change, ten times amplified around mid-grey."""
+    change = protected.astype(np.int16) - original
+    levels: Pixels = np.clip(128 + AMPLIFICATION * change, 0, 255).astype(np.uint8)
+    return levels
+
+
+def contact_sheet(
+    original: Pixels, protected: Pixels, manipulations: Sequence[Manipulation], verdict: str
+) -> Image.Image:
+    """Original, protected photo and difference; below, per face and edit, the clean result over the broken one."""
+    amplified = difference(original, protected)
+    top = (original, "original"), (protected, "protected"), (amplified, f"difference x{AMPLIFICATION}")
+    rows = [_row([_captioned(_small(pixels), text) for pixels, text in top])]
+    shown = sorted({m.face for m in manipulations})[:MOST_FACES]
+    for face in shown:
+        for surrogate in dict.fromkeys(m.surrogate for m in manipulations):
+            tiles = [m for m in manipulations if (m.face, m.surrogate) == (face, surrogate)]
+            title = f"{surrogate}: made from the original (above), from the protected photo (below)"
+            rows.append(_titled(title if len(shown) == 1 else f"Face {face + 1}, {title}", _pairs(tiles)))
+    return _titled(verdict, _stack(rows), outer=GAP)
+
+
+def _small(pixels: Pixels) -> Image.Image:
+    image = Image.fromarray(pixels)
+    width = max(1, round(image.width * PHOTO_HEIGHT / image.height))
+    return image.resize((width, PHOTO_HEIGHT), Image.Resampling.LANCZOS)
+
+
+def _pairs(tiles: Sequence[Manipulation]) -> Image.Image:
+    """A column per edit: the clean result over the broken one."""
+    columns = []
+    for tile in tiles:
+        verdict, ink = ("broken", BROKEN) if tile.disrupted else ("not broken", WHOLE)
+        above = _captioned(mark(tile.clean), tile.edit)
+        columns.append(_stack([above, _captioned(mark(tile.broken), verdict, ink)]))
+    return _row(columns)
+
+
+def _captioned(image: Image.Image, text: str, ink: tuple[int, int, int] = INK) -> Image.Image:
+    width = max(image.width, round(_font(12).getlength(text)) + 4)
+    tile = Image.new("RGB", (width, image.height + CAPTION), PAPER)
+    tile.paste(image, (0, 0))
+    ImageDraw.Draw(tile).text((0, image.height + 3), text, fill=ink, font=_font(12))
+    return tile
+
+
+def _row(tiles: Sequence[Image.Image]) -> Image.Image:
+    sheet = Image.new(
+        "RGB", (sum(t.width for t in tiles) + GAP * (len(tiles) - 1), max(t.height for t in tiles)), PAPER
+    )
+    left = 0
+    for tile in tiles:
+        sheet.paste(tile, (left, 0))
+        left += tile.width + GAP
+    return sheet
+
+
+def _stack(rows: Sequence[Image.Image]) -> Image.Image:
+    width, height = max(row.width for row in rows), sum(row.height for row in rows) + GAP * (len(rows) - 1)
+    sheet, top = Image.new("RGB", (width, height), PAPER), 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height + GAP
+    return sheet
+
+
+def _titled(text: str, image: Image.Image, outer: int = 0) -> Image.Image:
+    lines = _wrapped(text, max(300, image.width))
+    height = 19 * len(lines) + 6
+    sheet = Image.new("RGB", (image.width + 2 * outer, image.height + height + 2 * outer), PAPER)
+    ImageDraw.Draw(sheet).multiline_text((outer, outer), "\n".join(lines), fill=INK, font=_font(14))
+    sheet.paste(image, (outer, outer + height))
+    return sheet
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if _font(14).getlength(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

@@ -1,0 +1,89 @@
+"""How visible a change is, on the pixels of two files."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from kornia.metrics import ssim as ssim_map
+from numpy.typing import NDArray
+
+from shield.bounds import FaceLpips
+from shield.lpips import load_lpips, shrink_to
+from shield.photo import to_tensor
+from shield.region import Region
+
+PHOTO_SIDE = 1024  # px: the whole photo is compared with its long side at most this
+SSIM_WINDOW = 11
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FaceVisibility:
+    """Of one face's region. ``lpips``: by side of the aligned face in px; ``face_lpips`` is the largest of them."""
+
+    face_lpips: float
+    lpips: dict[int, float]
+    psnr: float
+    ssim: float
+    max_levels: int
+
+
+@dataclass(frozen=True)
+class PhotoVisibility:
+    """Of the whole photo. ``changed_outside``: pixels outside the face regions that differ."""
+
+    lpips: float
+    psnr: float
+    ssim: float
+    max_levels: int
+    changed_outside: int
+
+
+def psnr(one: Pixels, other: Pixels) -> float:
+    """Peak signal-to-noise ratio in dB; infinite for equal pictures."""
+    rows = zip(one, other, strict=True)  # row by row: a large photo never stands in memory as float
+    total = sum(float(np.square(a.astype(np.float64) - b).sum()) for a, b in rows)
+    return float("inf") if total == 0 else float(10 * np.log10(255**2 * one.size / total))
+
+
+def max_levels(one: Pixels, other: Pixels) -> int:
+    """The largest change of any value, in 8-bit levels."""
+    return int((np.maximum(one, other) - np.minimum(one, other)).max())
+
+
+def ssim(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Structural similarity (Wang et al. 2004) of (1, 3, H, W) in [0, 1]; 1 for equal pictures."""
+    return float(ssim_map(one, other, SSIM_WINDOW).mean())
+
+
+@torch.no_grad()
+def face_visibility(original: Pixels, changed: Pixels, region: Region, device: torch.device) -> FaceVisibility:
+    """How visible the change of one face is."""
+    before, after = region.crop(original, device), region.crop(changed, device)
+    measure = FaceLpips(load_lpips(device), before, region.local_face)
+    lpips = dict(zip(measure.sizes, measure.each(after).tolist(), strict=True))
+    return FaceVisibility(
+        max(lpips.values()),
+        lpips,
+        psnr(original[region.box], changed[region.box]),
+        ssim(shrink_to(before, PHOTO_SIDE), shrink_to(after, PHOTO_SIDE)),
+        max_levels(original[region.box], changed[region.box]),
+    )
+
+
+@torch.no_grad()
+def photo_visibility(original: Pixels, changed: Pixels, regions: list[Region], device: torch.device) -> PhotoVisibility:
+    """How visible the change of the whole photo is."""
+    before = shrink_to(to_tensor(original).to(device), PHOTO_SIDE)
+    after = shrink_to(to_tensor(changed).to(device), PHOTO_SIDE)
+    outside = (original != changed).any(axis=2)
+    for region in regions:
+        outside[region.box] = False
+    return PhotoVisibility(
+        float(load_lpips(device)(before, after)),
+        psnr(original, changed),
+        ssim(before, after),
+        max_levels(original, changed),
+        int(outside.sum()),
+    )

@@ -1,0 +1,34 @@
+"""What eyes forgive: how much each pixel may change.
+
+A change hides in hair, edges and texture and shows on smooth skin, walls and sky (contrast masking; Legge and
+Foley 1980, Watson 1993).
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+FLOOR = 0.25  # share of the cap that the smoothest places keep
+FULL_CONTRAST = 0.04  # local standard deviation of luminance, in [0, 1], that adds a full cap
+SIGMA = 4.0  # px of the working copy: neighbourhood over which contrast is measured
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def contrast_mask(image: Tensor) -> Tensor:
+    """How much of the largest change each pixel of (1, 3, H, W) in [0, 1] may take: (1, 1, H, W) in [FLOOR, 1]."""
+    weights = torch.tensor(LUMINANCE, device=image.device, dtype=image.dtype)[None, :, None, None]
+    luminance = (image * weights).sum(1, keepdim=True)
+    mean = blur(luminance, SIGMA)
+    variance = blur((luminance - mean).square(), SIGMA)
+    return (FLOOR + variance.sqrt() / FULL_CONTRAST).clamp(max=1)
+
+
+def blur(image: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (N, C, H, W), kernel cut at 3 sigma, border replicated."""
+    radius = max(1, round(3 * sigma))
+    offsets = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
+    kernel = torch.softmax(-offsets.square() / (2 * sigma**2), 0)
+    channels = image.shape[1]
+    padded = F.pad(image, (radius, radius, radius, radius), mode="replicate")
+    rows = F.conv2d(padded, kernel.expand(channels, 1, 1, -1), groups=channels)
+    return F.conv2d(rows, kernel[:, None].expand(channels, 1, -1, 1), groups=channels)
