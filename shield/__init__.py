@@ -1,5 +1,6 @@
 """shield: protect a photo of a person against face-manipulation networks, and prove it on the saved file."""
 
+from shield.attacks import attacks
 from shield.errors import (
     BoundError,
     FaceError,
@@ -10,9 +11,11 @@ from shield.errors import (
     ShieldError,
     WeightsError,
 )
-from shield.pipeline import Protection, protect
+from shield.pipeline import Protection, protect, protect_file
 from shield.recipe import PRESETS, Recipe
+from shield.surrogates import surrogates
 from shield.verify import Report, Verification, verify
+from shield.weights import WeightsEntry, check_weights, manifest
 
 __version__ = "0.1.0"
 
@@ -29,8 +32,14 @@ __all__ = [
     "SearchError",
     "ShieldError",
     "Verification",
+    "WeightsEntry",
     "WeightsError",
     "__version__",
+    "attacks",
+    "check_weights",
+    "manifest",
     "protect",
+    "protect_file",
+    "surrogates",
     "verify",
 ]

@@ -19,7 +19,7 @@ from shield.device import pick_device
 from shield.disruption import Disruption, Term, clean_results
 from shield.errors import BoundError
 from shield.lpips import load_lpips
-from shield.photo import Photo, check_writable, decode, encode, open_photo, output_format, write_atomically
+from shield.photo import Photo, check_writable, decode, encode, open_photo, output_format, output_path, write_atomically
 from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
 from shield.surrogates import load_surrogate
@@ -66,7 +66,7 @@ class Protection:
         check_writable(path, self.original.path)
         named = replace(self.report, protected=replace(self.report.protected, name=path.name))
         write_atomically(named.to_json().encode(), beside, self.original.path)
-        write_atomically(_png(self.sheet), sheet, self.original.path)
+        self.verification.save_sheet(sheet)
         write_atomically(self.data, path, self.original.path)
         return [path, beside, sheet]
 
@@ -104,6 +104,29 @@ def protect(
     seconds = {"search": searched - began, "fit": fitted - searched, **verification.report.seconds}
     verification = replace(verification, report=replace(verification.report, seconds=seconds))
     return Protection(photo, result, data, verification)
+
+
+def protect_file(
+    path: str | Path,
+    output: str | Path | None = None,
+    recipe: Recipe | None = None,
+    progress: Progress | None = None,
+) -> tuple[Protection, list[Path]]:
+    """Protect the photo in a file and write the result beside it, as NAME.shield.EXT, or to ``output``.
+
+    The ending of ``output`` chooses the format where the Recipe names none. Returns what ``protect`` returns, and the
+    paths written. Raises what ``protect`` and ``Protection.save`` raise; a place that cannot be written to is refused
+    before the search begins.
+    """
+    recipe = recipe or Recipe()
+    photo = open_photo(Path(path))
+    if output is not None and recipe.format is None and Path(output).suffix:
+        recipe = replace(recipe, format=Path(output).suffix)
+    wanted = output_format(photo, recipe.format)
+    target = output_path(Path(path), wanted, Path(output) if output is not None else None)
+    check_writable(target, photo.path)
+    protection = protect(photo, replace(recipe, format=wanted), progress)
+    return protection, protection.save(target)
 
 
 def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progress: Progress | None) -> Tensor:
@@ -192,7 +215,3 @@ def _composed(
 
 def _encoded(photo: Photo, pixels: Pixels, format: str, recipe: Recipe) -> bytes:
     return encode(photo.with_pixels(pixels), format, quality=recipe.quality, keep_exif=recipe.keep_exif)
-
-
-def _png(image: Image.Image) -> bytes:
-    return encode(open_photo(image), "png")

@@ -69,6 +69,15 @@ def read_weights(name: str) -> bytes:
     return data
 
 
+def check_weights(name: str) -> str | None:
+    """What is wrong with a model's file, as a sentence; None where it is as the manifest says."""
+    try:
+        read_weights(name)
+    except WeightsError as error:
+        return str(error)
+    return None
+
+
 def load_tensors(name: str) -> dict[str, Tensor]:
     """A model's tensors by key, as stored (usually float16). Raises WeightsError as ``read_weights`` does."""
     try:

@@ -17,7 +17,7 @@ from PIL import Image
 from shield.device import pick_device
 from shield.errors import FaceError, InputError
 from shield.faces import Face, detect, whole_picture
-from shield.photo import Photo, open_photo
+from shield.photo import Photo, encode, open_photo, write_atomically
 from shield.recipe import Recipe
 from shield.region import region_of
 from shield.surrogates import load_surrogate, surrogates
@@ -45,6 +45,10 @@ class Verification:
     def sheet(self) -> Image.Image:
         """The contact sheet."""
         return contact_sheet(self.original, self.protected, self.manipulations, self.report.sentence())
+
+    def save_sheet(self, path: str | Path) -> None:
+        """Write the contact sheet as PNG, atomically. Raises PhotoError where that is not possible."""
+        write_atomically(encode(open_photo(self.sheet), "png"), Path(path))
 
 
 def find_faces(photo: Photo, whole: bool) -> list[Face]:

@@ -1,0 +1,23 @@
+"""What benchmarks say of many photos."""
+
+import resource
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+RESAMPLES = 2000
+
+
+def interval(values: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
+    """Mean and 95 % bootstrap interval over photos: (mean, low, high)."""
+    sample = np.asarray(values, dtype=np.float64)
+    draws = np.random.default_rng(seed).integers(len(sample), size=(RESAMPLES, len(sample)))
+    low, high = np.percentile(sample[draws].mean(1), (2.5, 97.5))
+    return float(sample.mean()), float(low), float(high)
+
+
+def peak_memory() -> float:
+    """The most memory this process has held so far, in GB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

@@ -1,0 +1,217 @@
+"""The command line: words to a Recipe, a Recipe to protect, a Report to words."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+import shield
+from shield import Recipe, Report
+
+DONE, NOT_REACHED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
+DEFAULT = Recipe()
+
+app = typer.Typer(
+    help="Protect a photo of a person against face-manipulation networks, and prove it on the saved file.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+console = Console()
+errors = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")]
+
+
+@app.command()
+def protect(
+    photo: Annotated[Path, typer.Argument(help="The photo to protect. It is never changed.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write. Default: NAME.shield.EXT beside the photo.")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help=f"How visible the change may be: {', '.join(shield.PRESETS)}.")
+    ] = "balanced",
+    surrogate: Annotated[
+        list[str] | None, typer.Option(help=f"Protect against this one (repeatable): {', '.join(shield.surrogates)}.")
+    ] = None,
+    attack: Annotated[str, typer.Option(help=f"How to search: {', '.join(shield.attacks)}.")] = DEFAULT.attack,
+    steps: Annotated[int, typer.Option(help="Steps of the search, at most.")] = DEFAULT.steps,
+    seed: Annotated[int, typer.Option(help="Same seed, same photo: same bytes.")] = DEFAULT.seed,
+    format: Annotated[
+        str | None, typer.Option(help="File format: jpeg, png, webp, heif, bmp, tiff. Default: the photo's own.")
+    ] = None,
+    quality: Annotated[int, typer.Option(help="Of JPEG and HEIF, 1 to 100.")] = DEFAULT.quality,
+    keep_exif: Annotated[bool, typer.Option("--keep-exif", help="Keep the EXIF that names no place.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Treat the picture as one region; look for no faces.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = DEFAULT.device,
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Protect PHOTO, verify the saved file, and write NAME.shield.EXT, its report and a contact sheet.
+
+    Exit codes: 0 done; 1 done, but not everything broke, or not within the bound; 2 bad input.
+    """
+    with _reported(), _progress(as_json or quiet) as progress:
+        _use(threads)
+        recipe = Recipe(
+            surrogates=tuple(surrogate or DEFAULT.surrogates),
+            attack=attack,
+            steps=steps,
+            seed=seed,
+            format=format,
+            quality=quality,
+            keep_exif=keep_exif,
+            whole=whole,
+            device=device,
+        ).with_preset(preset)
+        protection, written = shield.protect_file(photo, output, recipe, progress)
+    if not quiet:
+        _show(protection.report, as_json)
+    if not (quiet or as_json):
+        for path in written:
+            console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(DONE if protection.report.reached else NOT_REACHED)
+
+
+@app.command()
+def verify(
+    original: Annotated[Path, typer.Argument(help="The photo as it was.")],
+    protected: Annotated[Path, typer.Argument(help="The photo as it is to be posted.")],
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) here.")] = None,
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure on two files what protection does: every surrogate, after everything the web does, with controls.
+
+    Exit codes: 0 every manipulation breaks; 1 some do not, or the bound is not kept; 2 bad input.
+    """
+    with _reported():
+        _use(threads)
+        verification = shield.verify(original, protected)
+        if sheet is not None:
+            verification.save_sheet(sheet)
+    report = verification.report
+    if not quiet:
+        _show(report, as_json)
+    raise typer.Exit(DONE if report.reached and report.bound_kept is not False else NOT_REACHED)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the networks that shield brings, and check that their files are unchanged."""
+    with _reported():
+        entries = shield.manifest()
+        faults = {name: shield.check_weights(name) for name in entries}
+    if as_json:
+        rows = [asdict(entry) | {"intact": faults[name] is None} for name, entry in entries.items()]
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        table = Table("model", "what it does", "licence", "surrogate", "file")
+        for name, entry in entries.items():
+            role = "yes" if name in shield.surrogates else ""
+            table.add_row(name, entry.what, entry.licence, role, "altered or missing" if faults[name] else "intact")
+        console.print(table)
+    for fault in filter(None, faults.values()):
+        _complain(fault)
+    raise typer.Exit(BAD_INPUT if any(faults.values()) else DONE)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    """Set options of shield itself."""
+    if show:
+        typer.echo(f"shield {shield.__version__}")
+        raise typer.Exit(DONE)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Turn shield's errors into a sentence and an exit code."""
+    try:
+        yield
+    except (shield.BoundError, shield.SearchError) as error:
+        _complain(str(error))
+        raise typer.Exit(NOT_REACHED) from error
+    except shield.ShieldError as error:
+        _complain(str(error))
+        raise typer.Exit(BAD_INPUT) from error
+    except KeyboardInterrupt as error:
+        _complain("Cancelled; no photo was written.")
+        raise typer.Exit(CANCELLED) from error
+
+
+def _complain(sentence: str) -> None:
+    errors.print(f"shield: {sentence}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _use(threads: int | None) -> None:
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _progress(silent: bool) -> Iterator[Callable[[int, int, float], None]]:
+    """A progress bar on stderr, as the callback that the search wants."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=errors, transient=True, disable=silent) as bar:
+        task = bar.add_task("finding faces", total=None)
+
+        def update(step: int, steps: int, best: float) -> None:
+            words = "verifying" if step == steps else f"searching, {best:.0%} of the goal"
+            bar.update(task, completed=step, total=steps, description=words)
+
+        yield update
+
+
+def _show(report: Report, as_json: bool) -> None:
+    if as_json:
+        typer.echo(report.to_json(), nl=False)
+        return
+    console.print(_table(report))
+    face = max((face.visibility for face in report.faces), key=lambda visible: visible.face_lpips)
+    bound = f" (bound {report.recipe['face_lpips']:g})" if report.recipe else ""
+    faces = "one face" if len(report.faces) == 1 else f"{len(report.faces)} faces, the worst"
+    console.print(
+        f"Change: {faces}: LPIPS {face.face_lpips:.3f}{bound}, PSNR {face.psnr:.1f} dB, SSIM {face.ssim:.3f}, "
+        f"at most {face.max_levels} levels.",
+        highlight=False,
+    )
+    console.print(escape(report.sentence()), highlight=False)
+
+
+def _table(report: Report) -> Table:
+    """Disrupted edits of all after each channel: a row per surrogate, then the controls."""
+    table = Table("disrupted", *("as saved" if channel == "none" else channel for channel in report.channels()))
+    for name in report.surrogates():
+        unseen = not any(effect.seen for effect in report.select(surrogate=name))
+        table.add_row(f"{name}, unseen" if unseen else name, *_counts(report, "protected", name))
+    table.add_section()
+    table.add_row("control: saved only", *_counts(report, "resaved"))
+    table.add_row("control: noise", *_counts(report, "noise"))
+    return table
+
+
+def _counts(report: Report, picture: str, surrogate: str | None = None) -> list[str]:
+    rows = [report.select(picture, channel, surrogate) for channel in report.channels()]
+    return [f"{sum(effect.disrupted for effect in row)}/{len(row)}" for row in rows]
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
