@@ -23,4 +23,4 @@ def adam_update() -> Update:
 
 @attacks.register("adam")
 def adam(steps: int) -> Attack:
-    return GradientAttack(adam_update, steps, share=0.25, start=0.1)
+    return GradientAttack(adam_update, steps, share=0.1, start=0.1)

@@ -22,7 +22,7 @@ from shield.bench.statistics import interval, peak_memory
 from shield.verify import NOISE, PROTECTED, RESAVED, verify
 
 PHOTOS = ("*.jpg", "*.jpeg", "*.png", "*.webp")
-console = Console(width=150)
+console = Console(width=180)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from shield.region import Region, region_of
 from shield.surrogates import load_surrogate
 from shield.visibility import contrast_mask
 
-SHARE = 0.25
+SHARE = 0.1
 console = Console(width=120)
 CPU = torch.device("cpu")
 
@@ -42,7 +42,7 @@ def plain_loop(working: Tensor, region: Region, steps: int, recipe: Recipe) -> N
     """
     surrogate, network = load_surrogate("stargan", CPU), Lpips()
     for module in (surrogate, network):
-        module.requires_grad_(True)  # type: ignore[attr-defined,unused-ignore]
+        module.requires_grad_(True)  # type: ignore[attr-defined,union-attr,unused-ignore]
     bound = Linf(working, recipe.levels, contrast_mask(working))
     side = min(512, max(256, round(region.face.side)))
     with torch.no_grad():
@@ -61,7 +61,7 @@ def plain_loop(working: Tensor, region: Region, steps: int, recipe: Recipe) -> N
             assert image.grad is not None
             image = bound.project(image.detach() + bound.step(update(image.grad, step), SHARE))
             for module in (surrogate, network):
-                module.zero_grad()  # type: ignore[attr-defined,unused-ignore]
+                module.zero_grad()  # type: ignore[attr-defined,union-attr,unused-ignore]
     surrogate.requires_grad_(False)  # type: ignore[attr-defined,unused-ignore]
 
 

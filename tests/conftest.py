@@ -1,0 +1,67 @@
+"""What every test may use: the portrait, the processor, the networks of models/ loaded once, shared/ where it is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from shield.faces import Face, detect
+from shield.lpips import Lpips, load_lpips
+from shield.photo import Photo, read
+from shield.surrogates import Surrogate, load_surrogate
+
+# One thread whatever the machine: sums keep their order, and with it their last bit, and the small tensors of most
+# tests are done long before threads on a busy machine have found one another.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The top of the checkout."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder beside the checkout that holds data and weights for development."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def portrait_photo(checkout: Path) -> Photo:
+    """examples/portrait.jpg, 1024 x 1024, its pixels read-only; its one face is 438 px high."""
+    photo = read(checkout / "examples" / "portrait.jpg")
+    photo.pixels.flags.writeable = False
+    return photo
+
+
+@pytest.fixture(scope="session")
+def portrait(portrait_photo: Photo) -> NDArray[np.uint8]:
+    """Its pixels, (1024, 1024, 3)."""
+    return portrait_photo.pixels
+
+
+@pytest.fixture(scope="session")
+def portrait_face(portrait: NDArray[np.uint8]) -> Face:
+    """The face of the portrait; the side of its portrait framing is 667 px."""
+    return detect(portrait)[0]
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    return torch.device("cpu")
+
+
+@pytest.fixture(scope="session")
+def lpips_network(device: torch.device) -> Lpips:
+    return load_lpips(device)
+
+
+@pytest.fixture(scope="session")
+def stargan(device: torch.device) -> Surrogate:
+    return load_surrogate("stargan", device)

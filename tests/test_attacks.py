@@ -1,0 +1,305 @@
+"""Every registered attack keeps the same promises: it climbs, within the bound, in whole levels, and by its seed."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from shield.attacks.adam import adam_update
+from shield.attacks.loop import Attack, GradientAttack, attacks
+from shield.attacks.sign import sign_update
+from shield.bounds import AllOf, FaceLpips, Linf, LpipsBound
+from shield.disruption import Disruption, Term, clean_results
+from shield.errors import RecipeError, SearchError
+from shield.faces import Face, whole_picture
+from shield.lpips import Lpips
+from shield.photo import round_to_levels, to_tensor
+from shield.surrogates import Surrogate
+
+Loss = Callable[[Tensor], Tensor]
+Steps = list[tuple[int, int, float]]
+
+SIDE, LEVELS, AWAY, STEPS = 24, 8, 5, 10
+
+
+@pytest.fixture(params=sorted(attacks))
+def attack(request: pytest.FixtureRequest) -> Attack:
+    return attacks[request.param](STEPS)
+
+
+def photo() -> Tensor:
+    """In whole levels, with black and white in it."""
+    levels = torch.randint(0, 256, (1, 3, SIDE, SIDE), generator=Generator().manual_seed(0))
+    return levels / 255
+
+
+def target() -> Tensor:
+    """AWAY levels from the photo everywhere, towards the middle of the range."""
+    return photo() - AWAY / 255 * (photo() - 0.5).sign()
+
+
+def nearness(image: Tensor) -> Tensor:
+    """A loss to climb: 0 at the photo, 1 at the target."""
+    return 1 - (image - target()).square().mean() / (AWAY / 255) ** 2
+
+
+def linf(weights: Tensor | None = None) -> Linf:
+    return Linf(photo(), LEVELS, torch.ones(1, 1, 1, 1) if weights is None else weights)
+
+
+def seeded(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def change_in_levels(image: Tensor) -> Tensor:
+    return 255 * (image - photo())
+
+
+# The contract
+
+
+def test_climbs(attack: Attack) -> None:
+    steps: Steps = []
+    result = attack(nearness, photo(), linf(), seeded(), lambda *step: steps.append(step))
+    reached = nearness(result).item()
+    assert reached > 0.5
+    assert reached > steps[0][2] + 0.4
+    assert reached == pytest.approx(steps[-1][2], abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", [nearness, lambda image: nearness(2 * photo() - image)], ids=["inwards", "outwards"])
+def test_the_result_is_a_picture_in_whole_levels_within_the_bound(attack: Attack, loss: Loss) -> None:
+    result = attack(loss, photo(), linf(), seeded())
+    assert result.shape == photo().shape
+    assert not result.requires_grad
+    assert torch.equal(result, round_to_levels(result))
+    assert 0 <= result.min()
+    assert result.max() <= 1
+    assert change_in_levels(result).abs().max() <= LEVELS + 1e-3
+    assert change_in_levels(result).abs().max() >= AWAY - 1e-3
+
+
+def test_changes_only_where_it_may(attack: Attack) -> None:
+    weights = torch.linspace(0, 1, SIDE).expand(1, 1, SIDE, SIDE).clone()
+    weights[..., 5:9, 10:] = 0
+    result = attack(nearness, photo(), linf(weights), seeded())
+    change = change_in_levels(result).abs()
+    assert (change <= LEVELS * weights + 0.501).all()
+    assert change[..., 5:9, 10:].max() < 1e-3
+
+
+def test_a_seed_gives_the_same_picture_and_another_seed_another(attack: Attack) -> None:
+    first, again, other = (attack(nearness, photo(), linf(), seeded(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_the_global_random_numbers_and_the_photo_are_left_alone(attack: Attack) -> None:
+    state, original = torch.get_rng_state(), photo()
+    attack(nearness, original, linf(), seeded())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(original, photo())
+
+
+def test_progress_counts_every_step_and_its_best_never_falls(attack: Attack) -> None:
+    steps: Steps = []
+    attack(nearness, photo(), linf(), seeded(), lambda *step: steps.append(step))
+    numbers, totals, best = zip(*steps, strict=True)
+    assert list(numbers) == list(range(totals[0] + 1))
+    assert set(totals) == {totals[0]}
+    assert list(best) == sorted(best)
+
+
+class Cancelled(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_an_exception_from_progress_cancels(attack: Attack, at: int) -> None:
+    seen = []
+
+    def progress(step: int, steps: int, best: float) -> None:
+        seen.append(step)
+        if step == at:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        attack(nearness, photo(), linf(), seeded(), progress)
+    assert seen == list(range(at + 1))
+
+
+def not_a_number(image: Tensor) -> Tensor:
+    return image.mean() * float("nan")
+
+
+def infinite(image: Tensor) -> Tensor:
+    return image.mean() / 0.0
+
+
+def without_gradient_at_zero(image: Tensor) -> Tensor:
+    """0 with a gradient of inf * 0."""
+    return (image - image.detach()).abs().sum().sqrt()
+
+
+@pytest.mark.parametrize("loss", [not_a_number, infinite, without_gradient_at_zero])
+def test_a_loss_that_is_not_a_number_raises(attack: Attack, loss: Loss) -> None:
+    with pytest.raises(SearchError, match="not a number"):
+        attack(loss, photo(), linf(), seeded())
+
+
+def test_a_loss_that_breaks_down_on_the_way_raises(attack: Attack) -> None:
+    calls = []
+
+    def loss(image: Tensor) -> Tensor:
+        calls.append(image)
+        return nearness(image) * (float("nan") if len(calls) == 2 else 1)
+
+    with pytest.raises(SearchError, match="not a number"):
+        attack(loss, photo(), linf(), seeded())
+
+
+class Broken(Linf):
+    """A bound that cannot tell."""
+
+    def excess(self, image: Tensor) -> Tensor:
+        return torch.full((), float("nan"))
+
+
+def test_an_excess_that_is_not_a_number_raises(attack: Attack) -> None:
+    with pytest.raises(SearchError, match="not a number"):
+        attack(nearness, photo(), Broken(photo(), LEVELS, torch.ones(1, 1, 1, 1)), seeded())
+
+
+def test_the_loss_is_judged_on_whole_levels(attack: Attack) -> None:
+    judged = []
+
+    def loss(image: Tensor) -> Tensor:
+        judged.append(image.detach().clone())
+        return nearness(image)
+
+    result = attack(loss, photo(), linf(), seeded())
+    assert len(judged) >= 2
+    assert all(torch.equal(image, round_to_levels(image)) for image in judged)
+    assert all(change_in_levels(image).abs().max() <= LEVELS + 1e-3 for image in judged)
+    assert any(torch.equal(image, result) for image in judged)
+    assert nearness(result).item() == pytest.approx(max(nearness(image).item() for image in judged))
+
+
+def test_ends_at_the_goal(attack: Attack) -> None:
+    steps: Steps = []
+    result = attack(lambda image: nearness(image) + 0.9, photo(), linf(), seeded(), lambda *step: steps.append(step))
+    assert steps[-1][0] < STEPS
+    assert [best >= 1 for *_, best in steps] == [False] * (len(steps) - 1) + [True]
+    assert nearness(result).item() >= 0.1
+
+
+def test_takes_one_loss_more_than_steps_at_most(attack: Attack) -> None:
+    """The last call judges the last step."""
+    calls = []
+
+    def loss(image: Tensor) -> Tensor:
+        calls.append(image)
+        return nearness(image)
+
+    attack(loss, photo(), linf(), seeded())
+    assert len(calls) <= STEPS + 1
+
+
+def test_an_unknown_attack_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"no attack named 'nothing'.*adam, fgsm"):
+        attacks["nothing"]
+
+
+# The updates, by hand
+
+
+def test_the_sign_forgets_the_size() -> None:
+    gradient = torch.tensor([3e-9, -2.0, 0.0])
+    assert sign_update()(gradient, 0).tolist() == [1, -1, 0]
+
+
+def test_adam_is_torchs_adam() -> None:
+    weight = nn.Parameter(torch.zeros(4))
+    optimiser = torch.optim.Adam([weight], lr=1, betas=(0.9, 0.999), eps=1e-12, maximize=True)
+    update, total = adam_update(), torch.zeros(4)
+    for step in range(5):
+        gradient = torch.randn(4, generator=seeded(step)) * torch.tensor([1, 1e-3, 1e-6, 10])
+        weight.grad = gradient
+        optimiser.step()
+        total = total + update(gradient, step)
+    assert torch.allclose(total, weight.detach(), rtol=1e-4)
+
+
+def test_searches_do_not_share_adams_memory() -> None:
+    gradient = torch.tensor([1.0, -2.0])
+    first = adam_update()
+    first(100 * gradient, 0)
+    assert torch.allclose(adam_update()(gradient, 0), gradient.sign(), atol=1e-4)
+
+
+def test_a_step_is_its_share_of_the_bound() -> None:
+    """From the photo itself, one step of a quarter of eight levels."""
+    search = GradientAttack(sign_update, steps=1, share=0.25, start=0.0)
+    change = change_in_levels(search(nearness, photo(), linf(), seeded()))
+    assert torch.equal(change.abs().round(), torch.full_like(change, 2))
+    assert torch.equal(change.sign(), -(photo() - 0.5).sign())
+
+
+def test_fgsm_is_one_step_whatever_is_asked_for() -> None:
+    steps: Steps = []
+    attacks["fgsm"](50)(nearness, photo(), linf(), seeded(), lambda *step: steps.append(step))
+    assert [step for step, *_ in steps] == [0, 1]
+
+
+# With LPIPS
+
+
+@pytest.mark.parametrize("name", ["adam", "ifgsm"])
+def test_a_bound_on_lpips_holds_on_the_rounded_picture(
+    name: str, portrait: NDArray[np.uint8], lpips_network: Lpips
+) -> None:
+    """The loss pulls to 40 levels off, where LPIPS is far beyond the bound."""
+    original = to_tensor(portrait[300:684:6, 340:724:6])
+    goal = (original + 40 / 255 * torch.randn(original.shape, generator=seeded()).sign()).clamp(0, 1)
+    measure = FaceLpips(lpips_network, original, whole_picture(64, 64), sizes=(64,))
+    limit = 0.01
+    assert measure(goal).item() > 5 * limit
+    bound = AllOf([Linf(original, 40, torch.ones(1, 1, 1, 1)), LpipsBound(original, limit, measure)])
+    scale = (goal - original).square().mean()
+
+    def loss(image: Tensor) -> Tensor:
+        return 1 - (image - goal).square().mean() / scale
+
+    result = attacks[name](8)(loss, original, bound, seeded())
+    assert loss(result).item() > 0.1
+    assert 0.5 * limit < measure(result).item() <= limit
+
+
+# With a network
+
+
+@pytest.mark.parametrize("name", ["adam", "ifgsm"])
+def test_breaks_stargan_on_a_small_photo_and_leaves_its_weights_alone(
+    name: str, portrait: NDArray[np.uint8], portrait_face: Face, stargan: Surrogate
+) -> None:
+    assert isinstance(stargan, nn.Module)
+    small = torch.nn.functional.interpolate(to_tensor(portrait), size=160, mode="bilinear", antialias=True)
+    original, face = round_to_levels(small), portrait_face.scaled(160 / 1024)
+    loss = Disruption([Term(stargan, face, clean_results(stargan, original, face))])
+    before = {key: value.clone() for key, value in stargan.state_dict().items()}
+    steps: Steps = []
+    bound = Linf(original, LEVELS, torch.ones(1, 1, 1, 1))
+    result = attacks[name](4)(loss, original, bound, seeded(), lambda *step: steps.append(step))
+    with torch.no_grad():
+        distances = stargan.distance(stargan_results(stargan, result, face), stargan_results(stargan, original, face))
+    assert steps[-1][2] > steps[0][2] + 0.1
+    assert float(distances.mean()) > 0.05
+    assert all(torch.equal(value, before[key]) for key, value in stargan.state_dict().items())
+    assert all(weight.grad is None for weight in stargan.parameters())
+
+
+def stargan_results(stargan: Surrogate, photo: Tensor, face: Face) -> Tensor:
+    return clean_results(stargan, photo, face)

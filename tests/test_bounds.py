@@ -1,0 +1,269 @@
+"""Every bound keeps the same promises: what it starts from and projects to obeys it and is a picture."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from shield.bounds import AllOf, Bound, FaceLpips, Linf, LpipsBound
+from shield.bounds.lpips import face_sizes
+from shield.faces import Face, warp, whole_picture
+from shield.lpips import Lpips
+from shield.photo import round_to_levels, to_tensor
+
+SIDE, LEVELS = 64, 6
+LIMIT, TIGHT = 0.02, 1e-4  # of LPIPS; the tight one is below what random noise of 6 levels comes to
+TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class Case:
+    """A bound, and whether a picture obeys it by a rule of the test's own."""
+
+    bound: Bound
+    obeys: Callable[[Tensor], bool]
+
+
+class Build(Protocol):
+    def __call__(self, original: Tensor, network: Lpips) -> Case: ...
+
+
+def weights() -> Tensor:
+    """(1, 1, SIDE, SIDE): nothing on the left, all on the right."""
+    return torch.linspace(0, 1, SIDE).expand(1, 1, SIDE, SIDE)
+
+
+def linf(original: Tensor, network: Lpips) -> Case:
+    return Case(
+        Linf(original, LEVELS, torch.ones(1, 1, 1, 1)),
+        lambda image: bool(((image - original).abs() <= LEVELS / 255 + TINY).all()),
+    )
+
+
+def weighted(original: Tensor, network: Lpips) -> Case:
+    return Case(
+        Linf(original, LEVELS, weights()),
+        lambda image: bool(((image - original).abs() <= LEVELS / 255 * weights() + TINY).all()),
+    )
+
+
+def perceptual(original: Tensor, network: Lpips, limit: float = LIMIT) -> Case:
+    measure = FaceLpips(network, original, whole_picture(SIDE, SIDE), sizes=(SIDE,))
+
+    def obeys(image: Tensor) -> bool:
+        one, other = (warp(picture, whole_picture(SIDE, SIDE), SIDE) for picture in (image, original))
+        return network(one, other).item() <= limit + TINY
+
+    return Case(LpipsBound(original, limit, measure), obeys)
+
+
+def both(original: Tensor, network: Lpips) -> Case:
+    parts = [weighted(original, network), perceptual(original, network, TIGHT)]
+    return Case(AllOf([part.bound for part in parts]), lambda image: all(part.obeys(image) for part in parts))
+
+
+every_bound = pytest.mark.parametrize("build", [linf, weighted, perceptual, both])
+
+
+@pytest.fixture(scope="module")
+def original(portrait: NDArray[np.uint8]) -> Tensor:
+    """A part of the portrait with black and white stripes, so that every bound meets the ends of the range."""
+    picture = to_tensor(portrait[300:684:6, 340:724:6])
+    picture[:, :, 10:14], picture[:, :, 50:54] = 0, 1
+    return picture
+
+
+@pytest.fixture
+def case(build: Build, original: Tensor, lpips_network: Lpips) -> Case:
+    return build(original, lpips_network)
+
+
+def far(original: Tensor, distance: float = 0.4, seed: int = 0) -> Tensor:
+    """Far off, and out of [0, 1] in places, as a step is."""
+    return original + distance * (2 * torch.rand(original.shape, generator=Generator().manual_seed(seed)) - 1)
+
+
+def is_picture(image: Tensor, original: Tensor) -> bool:
+    return image.shape == original.shape and bool((image >= 0).all() and (image <= 1).all())
+
+
+@every_bound
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_the_start_obeys(case: Case, original: Tensor, share: float) -> None:
+    start = case.bound.start(share, Generator().manual_seed(0))
+    assert case.obeys(start)
+    assert is_picture(start, original)
+    assert torch.equal(start, original) == (share == 0)
+
+
+@every_bound
+def test_the_start_comes_from_the_generator_alone(case: Case) -> None:
+    state = torch.get_rng_state()
+    first, again, other = (case.bound.start(0.5, Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@every_bound
+@pytest.mark.parametrize("distance", [0.4, 1.5])
+def test_a_projected_picture_obeys_and_is_a_picture(case: Case, original: Tensor, distance: float) -> None:
+    image = far(original, distance)
+    assert not case.obeys(image)
+    projected = case.bound.project(image)
+    assert case.obeys(projected)
+    assert is_picture(projected, original)
+
+
+@every_bound
+def test_projecting_twice_changes_nothing_more(case: Case, original: Tensor) -> None:
+    projected = case.bound.project(far(original))
+    assert torch.equal(case.bound.project(projected), projected)
+
+
+@every_bound
+def test_a_picture_inside_is_left_alone(case: Case, original: Tensor) -> None:
+    inside = (original + 0.003 * weights() * (far(original) - original).sign()).clamp(0, 1)
+    assert case.obeys(inside)
+    assert not torch.equal(inside, original)
+    assert torch.equal(case.bound.project(inside), inside)
+    assert torch.equal(case.bound.project(original), original)
+
+
+@every_bound
+def test_projection_takes_no_more_than_it_has_to(case: Case, original: Tensor) -> None:
+    """A little further along the same way the bound would be broken."""
+    image = far(original).clamp(0, 1)
+    projected = case.bound.project(image)
+    further = projected + 0.06 * (projected - original) + 1e-4 * (image - original).sign()
+    assert not case.obeys(further.clamp(0, 1))
+
+
+@every_bound
+def test_pictures_are_left_unchanged(case: Case, original: Tensor) -> None:
+    before, image = original.clone(), far(original)
+    same = image.clone()
+    case.bound.project(image)
+    case.bound.start(1.0, Generator().manual_seed(0))
+    assert torch.equal(original, before)
+    assert torch.equal(image, same)
+
+
+@every_bound
+def test_a_step_grows_with_its_share_and_goes_along_the_direction(case: Case, original: Tensor) -> None:
+    direction = torch.randn(original.shape, generator=Generator().manual_seed(0))
+    step = case.bound.step(direction, 0.2).expand_as(original)
+    assert torch.allclose(case.bound.step(direction, 0.4), 2 * step)
+    assert (step * direction >= 0).all()
+    assert step.abs().max() > 0
+
+
+@every_bound
+def test_the_excess_is_minus_one_at_the_original(case: Case, original: Tensor) -> None:
+    excess = case.bound.excess(original)
+    assert excess.shape == ()
+    assert excess.item() == pytest.approx(-1, abs=1e-5)
+
+
+# Linf
+
+
+@pytest.mark.parametrize("levels", [1, 6, 16])
+@pytest.mark.parametrize("uniform", [True, False])
+def test_rounding_never_exceeds_the_cap_in_whole_levels(original: Tensor, levels: int, uniform: bool) -> None:
+    bound = Linf(original, levels, torch.ones(1, 1, 1, 1) if uniform else weights())
+    for image in (bound.project(far(original)), bound.start(1.0, Generator().manual_seed(3))):
+        change = (255 * (round_to_levels(image) - original)).abs().round()
+        assert change.max() == levels
+        assert (255 * (round_to_levels(image) - original) - (255 * (image - original))).abs().max() <= 0.501
+
+
+def test_where_the_weight_is_zero_nothing_changes(original: Tensor) -> None:
+    mask = torch.ones(1, 1, SIDE, SIDE)
+    mask[..., 20:40, 5:30] = 0
+    bound = Linf(original, LEVELS, mask)
+    for image in (
+        bound.project(far(original)),
+        bound.start(1.0, Generator().manual_seed(0)),
+        original + bound.step(torch.ones_like(original), 1.0),
+    ):
+        assert torch.equal(image[..., 20:40, 5:30], original[..., 20:40, 5:30])
+        assert not torch.equal(image, original)
+
+
+def test_the_projection_is_the_nearest_picture(original: Tensor) -> None:
+    image = far(original)
+    nearest = Linf(original, LEVELS, torch.ones(1, 1, 1, 1)).project(image)
+    expected = torch.minimum(torch.maximum(image, original - LEVELS / 255), original + LEVELS / 255).clamp(0, 1)
+    assert torch.allclose(nearest, expected)
+
+
+def test_a_whole_step_is_the_radius(original: Tensor) -> None:
+    step = Linf(original, LEVELS, weights()).step(torch.ones_like(original), 1.0)
+    assert torch.allclose(255 * step, LEVELS * weights().expand_as(original))
+
+
+# LPIPS
+
+
+@pytest.mark.parametrize(("side", "sizes"), [(40, (256,)), (256, (256,)), (300, (256, 300)), (900, (256, 512))])
+def test_a_face_is_measured_small_and_at_its_own_size(side: int, sizes: tuple[int, ...]) -> None:
+    assert face_sizes(whole_picture(side, side)) == sizes
+
+
+def test_face_lpips_is_the_largest_over_the_sizes(original: Tensor, lpips_network: Lpips) -> None:
+    face = whole_picture(SIDE, SIDE)
+    measure = FaceLpips(lpips_network, original, face, sizes=(40, 64))
+    image = far(original, 0.1).clamp(0, 1)
+    expected = [lpips_network(warp(original, face, size), warp(image, face, size)).item() for size in (40, 64)]
+    assert measure.each(image).tolist() == pytest.approx(expected, rel=1e-4)
+    assert measure(image).item() == pytest.approx(max(expected), rel=1e-4)
+    assert expected[0] != pytest.approx(expected[1], rel=0.01)
+    assert measure(original).item() == 0
+
+
+def test_face_lpips_looks_at_the_aligned_face(original: Tensor, lpips_network: Lpips) -> None:
+    """A change outside the framing is not seen."""
+    small = whole_picture(30, 30)
+    face = Face(small.box, small.points).moved(-20, -18)
+    measure = FaceLpips(lpips_network, original, face, sizes=(48,))
+    outside, inside = original.clone(), original.clone()
+    outside[..., :14], inside[..., 25:45, 25:40] = 0.5, 0.5
+    assert measure(outside).item() == 0
+    assert measure(inside).item() > 0.01
+
+
+def test_the_excess_tells_inside_from_outside(original: Tensor, lpips_network: Lpips) -> None:
+    case = perceptual(original, lpips_network)
+    inside, outside = far(original, 0.005).clamp(0, 1), far(original).clamp(0, 1)
+    assert -1 < case.bound.excess(inside).item() < 0 < case.bound.excess(outside).item()
+    assert -0.1 < case.bound.excess(case.bound.project(outside)).item() <= 0
+
+
+def test_the_excess_can_be_descended(original: Tensor, lpips_network: Lpips) -> None:
+    bound = perceptual(original, lpips_network).bound
+    leaf = far(original, 0.1).clamp(0, 1).requires_grad_(True)
+    excess = bound.excess(leaf)
+    (gradient,) = torch.autograd.grad(excess, leaf)
+    assert gradient.isfinite().all()
+    closer = leaf.detach() - 0.01 * gradient / gradient.abs().max()
+    assert bound.excess(closer).item() < excess.item()
+
+
+# Several
+
+
+def test_the_first_of_several_bounds_shapes_and_all_judge(original: Tensor, lpips_network: Lpips) -> None:
+    shape, judge = weighted(original, lpips_network).bound, perceptual(original, lpips_network).bound
+    together = AllOf([shape, judge])
+    direction = torch.ones_like(original)
+    assert torch.equal(together.step(direction, 0.3), shape.step(direction, 0.3))
+    assert torch.equal(together.start(0.2, Generator().manual_seed(0)), shape.start(0.2, Generator().manual_seed(0)))
+    outside = far(original).clamp(0, 1)
+    assert together.excess(outside).item() == pytest.approx(judge.excess(outside).item())
+    assert together.excess(original).item() == pytest.approx(-1)

@@ -1,0 +1,220 @@
+"""The command line: what it prints and writes, its exit codes, and that bad input ends in one sentence."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import shield
+from shield import weights
+from shield.cli import app
+
+run = CliRunner().invoke
+
+
+@pytest.fixture
+def photo(tmp_path, portrait_photo):
+    path = tmp_path / "me.jpg"
+    Image.fromarray(portrait_photo.pixels).resize((320, 320), Image.Resampling.LANCZOS).save(path, quality=95)
+    return path
+
+
+def listing(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def test_protect_writes_prints_and_agrees_with_the_api(photo):
+    result = run(app, ["protect", str(photo), "--steps", "4", "--seed", "7", "--format", "png"])
+    assert result.exit_code == 0, result.output
+    assert "6 of 6 manipulations break on the saved file" in " ".join(result.stdout.split())
+    written = photo.with_name("me.shield.png")
+    recipe = shield.Recipe(steps=4, seed=7, format="png")
+    assert written.read_bytes() == shield.protect(photo, recipe).data
+    assert {path.name for path in photo.parent.iterdir()} == {
+        "me.jpg",
+        "me.shield.png",
+        "me.shield.json",
+        "me.shield.sheet.png",
+    }
+
+
+def test_json_is_the_report_and_nothing_else(photo):
+    result = run(app, ["protect", str(photo), "--steps", "2", "--json"])
+    report = json.loads(result.stdout)
+    assert report == json.loads(photo.with_name("me.shield.json").read_text())
+    assert report["protected"]["format"] == "jpeg"
+    assert {row["channel"] for row in report["effects"]} >= {
+        "none",
+        "jpeg90",
+        "jpeg75",
+        "jpeg50",
+        "half",
+        "blur",
+        "social",
+    }
+    assert {row["picture"] for row in report["effects"]} == {"protected", "resaved", "noise"}
+
+
+def test_quiet_prints_nothing(photo):
+    result = run(app, ["protect", str(photo), "--steps", "1", "--quiet"])
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_not_reaching_the_effect_is_exit_code_1(photo):
+    result = run(app, ["protect", str(photo), "--steps", "1", "--surrogate", "identity", "--preset", "subtle"])
+    assert result.exit_code == 1, result.output
+    assert photo.with_name("me.shield.jpg").exists()
+
+
+def test_not_keeping_the_bound_is_exit_code_1_and_writes_nothing(photo):
+    before = listing(photo.parent)
+    result = run(app, ["protect", str(photo), "--steps", "1", "--quality", "1", "--preset", "subtle"])
+    assert result.exit_code == 1
+    assert "Saving this photo" in result.stderr
+    assert listing(photo.parent) == before
+
+
+def test_verify_reads_the_recipe_beside_the_file(photo, tmp_path):
+    assert run(app, ["protect", str(photo), "--steps", "4", "--quiet"]).exit_code == 0
+    sheet = tmp_path / "sheet.png"
+    protected = str(photo.with_name("me.shield.jpg"))
+    result = run(app, ["verify", str(photo), protected, "--sheet", str(sheet), "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["recipe"]["steps"] == 4
+    assert {row["surrogate"] for row in report["effects"] if row["seen"]} == {"stargan"}
+    with Image.open(sheet) as picture:
+        assert picture.format == "PNG"
+
+
+def test_verify_of_an_unprotected_photo_is_exit_code_1(photo):
+    result = run(app, ["verify", str(photo), str(photo)])
+    assert result.exit_code == 1
+    assert "0 of 7 manipulations break" in " ".join(result.stdout.split())
+
+
+def test_models_lists_all_and_finds_an_altered_file(monkeypatch, tmp_path):
+    assert run(app, ["models"]).exit_code == 0
+    rows = json.loads(run(app, ["models", "--json"]).stdout)
+    assert {row["name"] for row in rows} == set(shield.manifest())
+    assert all(row["intact"] for row in rows)
+    _altered_models(monkeypatch, tmp_path)
+    result = run(app, ["models"])
+    assert result.exit_code == 2
+    assert "are not the ones shield was tested with" in result.stderr
+
+
+def _altered_models(monkeypatch, tmp_path, missing=False):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for path in weights.models_folder().iterdir():
+        (folder / path.name).symlink_to(path)
+    (folder / "stargan.safetensors").unlink()
+    if not missing:
+        data = bytearray((weights.models_folder() / "stargan.safetensors").read_bytes())
+        data[-1] ^= 1
+        (folder / "stargan.safetensors").write_bytes(data)
+    monkeypatch.setattr(weights, "models_folder", lambda: folder)
+    monkeypatch.setattr("shield.surrogates.surrogate._loaded", {})
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_missing_or_altered_weights_are_exit_code_2(photo, monkeypatch, tmp_path, missing):
+    _altered_models(monkeypatch, tmp_path, missing)
+    before = listing(tmp_path)
+    result = run(app, ["protect", str(photo)])
+    assert result.exit_code == 2
+    assert "stargan.safetensors" in result.stderr
+    assert listing(tmp_path) == before
+
+
+def _png_bomb():
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.fixture
+def bad(tmp_path, photo):
+    files = {
+        "empty.jpg": b"",
+        "text.jpg": b"this is no photo\n" * 50,
+        "cut.jpg": photo.read_bytes()[:9000],
+        "bomb.png": _png_bomb(),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "folder.jpg").mkdir()
+    sky = np.linspace(90, 220, 300, dtype=np.uint8)[:, None, None].repeat(300, 1).repeat(3, 2)
+    Image.fromarray(sky).save(tmp_path / "sky.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["missing.jpg"], "does not exist"),
+        (["folder.jpg"], "not a file"),
+        (["empty.jpg"], "empty"),
+        (["text.jpg"], "not a photo"),
+        (["cut.jpg"], "damaged or cut short"),
+        (["bomb.png"], "million pixels"),
+        (["sky.png"], "shows no face"),
+        (["me.jpg", "-o", "nowhere/me.png"], "not a folder"),
+        (["me.jpg", "-o", "text.jpg/me.png"], "not a folder"),
+        (["me.jpg", "-o", "/proc/me.png"], "cannot be written"),
+        (["me.jpg", "-o", "me.jpg"], "never overwrites"),
+        (["me.jpg", "-o", "me.gif"], "does not write"),
+        (["me.jpg", "--preset", "huge"], "no preset named"),
+        (["me.jpg", "--surrogate", "nobody"], "no surrogate named"),
+        (["me.jpg", "--attack", "magic"], "no attack named"),
+        (["me.jpg", "--format", "docx"], "does not write"),
+        (["me.jpg", "--device", "quantum"], "not available"),
+        (["me.jpg", "--steps", "0"], "at least 1"),
+    ],
+)
+def test_bad_input_is_one_sentence_exit_code_2_and_nothing_written(bad, monkeypatch, arguments, words):
+    monkeypatch.chdir(bad)
+    before = listing(bad)
+    result = run(app, ["protect", *arguments])
+    assert result.exit_code == 2, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert "Traceback" not in result.output
+    assert listing(bad) == before
+
+
+def test_verify_refuses_photos_of_different_size(photo, tmp_path):
+    other = tmp_path / "other.png"
+    Image.new("RGB", (50, 60)).save(other)
+    result = run(app, ["verify", str(photo), str(other)])
+    assert result.exit_code == 2
+    assert "differ in size" in result.stderr
+
+
+def test_cancelling_leaves_nothing(photo, monkeypatch):
+    def cancelled(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shield.pipeline._fit", cancelled)
+    before = listing(photo.parent)
+    result = run(app, ["protect", str(photo), "--steps", "1"])
+    assert result.exit_code == 130
+    assert "Cancelled" in result.stderr
+    assert listing(photo.parent) == before
+
+
+def test_the_console_script_and_its_version():
+    script = os.path.join(os.path.dirname(sys.executable), "shield")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"shield {shield.__version__}\n"

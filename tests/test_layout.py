@@ -1,0 +1,156 @@
+"""The house keeps its order: who may use whom, what is public, what has no place."""
+
+import ast
+import graphlib
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import shield
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "shield"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
+
+# Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
+# names in shield/__init__.py.
+MAY_USE = {
+    "shield": "attacks errors pipeline recipe surrogates verify weights",
+    "errors": "",
+    "objectives": "",
+    "visibility": "",
+    "device": "errors",
+    "photo": "errors",
+    "registry": "errors",
+    "weights": "errors",
+    "lpips": "errors weights",
+    "faces": "errors weights",
+    "surrogates": "errors faces objectives registry weights",
+    "bounds": "faces lpips",
+    "attacks": "bounds errors photo registry",
+    "disruption": "device faces objectives surrogates",
+    "region": "faces photo",
+    "recipe": "attacks device errors photo surrogates",
+    # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
+    "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates weights",
+    "pipeline": "attacks bounds device disruption errors faces lpips photo recipe region surrogates verify visibility",
+    "training": "errors faces photo surrogates weights",
+    "bench": "attacks bounds device disruption errors faces lpips objectives photo pipeline recipe region registry "
+    "shield surrogates verify visibility weights",
+    "cli": "shield",
+    "__main__": "cli",
+}
+ADVICE = "if that is meant, say so in MAY_USE of tests/test_layout.py"
+NAMELESS = {"utils.py", "util.py", "helpers.py", "helper.py", "common.py", "misc.py"}
+
+
+def room_of(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "shield" if first == "__init__" else first
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Every import from shield, wherever it stands: its line and the room it comes from."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top, _, rest = alias.name.partition(".")
+                if top == "shield":
+                    yield node.lineno, rest.split(".")[0] or "shield"
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            yield node.lineno, "." * node.level
+        elif isinstance(node, ast.ImportFrom) and node.module == "shield":
+            for alias in node.names:
+                yield node.lineno, "shield" if alias.name in shield.__all__ else alias.name
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("shield."):
+            yield node.lineno, str(node.module).split(".")[1]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_room_uses_only_what_it_may(path: Path) -> None:
+    room = room_of(path)
+    assert room in MAY_USE, f"{name_of(path)} is new: enter {room!r} and what it may use into MAY_USE"
+    allowed = {room, *MAY_USE[room].split()}
+    for line, used in imported(parsed(path)):
+        assert used in allowed, f"{name_of(path)}:{line}: {room} uses {used}; {ADVICE}"
+
+
+@pytest.mark.parametrize("path", [ROOT / "app.py", PACKAGE / "cli.py"], ids=name_of)
+def test_front_ends_use_only_public_names(path: Path) -> None:
+    if not path.is_file():
+        pytest.skip(f"there is no {name_of(path)} yet")
+    tree = parsed(path)
+    for line, used in imported(tree):
+        assert used == "shield", f"{name_of(path)}:{line}: uses {used}, not a public name of shield"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "shield":
+            assert node.attr in shield.__all__, f"{name_of(path)}:{node.lineno}: shield.{node.attr} is not public"
+
+
+def test_no_room_uses_itself_by_way_of_others() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        room = room_of(path)
+        graph.setdefault(room, set()).update(used for _, used in imported(parsed(path)) if used != room)
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(graph)
+
+
+@pytest.mark.parametrize(
+    ("source", "rooms"),
+    [
+        ("import torch", []),
+        ("import shield", ["shield"]),
+        ("import shield.photo as p, os", ["photo"]),
+        ("from shield import Recipe, photo", ["shield", "photo"]),
+        ("from shield.verify.report import Effect", ["verify"]),
+        ("def f():\n    from shield.attacks import adam", ["attacks"]),
+        ("from . import photo", ["."]),
+        ("from shieldwall import x", []),
+    ],
+)
+def test_imports_are_found(source: str, rooms: list[str]) -> None:
+    assert [room for _, room in imported(ast.parse(source))] == rooms
+
+
+def order(name: str) -> tuple[int, str]:
+    """Ruff's order (RUF022): CONSTANTS, then Classes, then the rest."""
+    return 0 if name.isupper() else 1 if name[0].isupper() else 2, name
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=name_of)
+def test_public_names_are_complete_sorted_and_there(path: Path) -> None:
+    module = importlib.import_module(".".join(path.parent.relative_to(ROOT).parts))
+    imports = [node for node in ast.walk(parsed(path)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    taken = {alias.asname or alias.name for node in imports for alias in node.names}
+    names: list[str] = getattr(module, "__all__", [])
+    assert names == sorted(names, key=order)
+    assert len(names) == len(set(names))
+    assert taken <= set(names)
+    assert [name for name in names if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_prints_but_the_command_line(path: Path) -> None:
+    calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
+    lines = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+    assert lines == [] or room_of(path) == "cli"
+
+
+def test_every_module_has_a_name_that_says_something() -> None:
+    assert [name_of(path) for path in MODULES if path.name in NAMELESS] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(parsed(path))

@@ -1,0 +1,225 @@
+"""protect(): bounds on the reopened file, effect, determinism, cancellation, several faces."""
+
+import json
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import shield
+from shield.faces import detect
+from shield.photo import decode, read
+from shield.region import region_of
+from shield.surrogates import load_surrogate
+from shield.surrogates.stargan import EDITS
+from shield.verify.effects import face_crop
+from shield.verify.visibility import face_visibility
+
+QUICK = shield.Recipe(steps=6)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def small(portrait_photo):
+    """The example, small enough to protect in seconds: its face crop is about 210 px wide."""
+    return np.asarray(Image.fromarray(portrait_photo.pixels).resize((320, 320), Image.Resampling.LANCZOS))
+
+
+@pytest.fixture(scope="module")
+def protected(small):
+    return shield.protect(small, QUICK)
+
+
+def reopened(protection):
+    return np.asarray(Image.open(BytesIO(protection.data)).convert("RGB"))
+
+
+def test_the_file_obeys_both_bounds_and_every_edit_breaks(small, protected):
+    pixels = reopened(protected)
+    change = np.abs(pixels.astype(int) - small)
+    assert 0 < change.max() <= QUICK.levels
+    (face,) = protected.report.faces
+    found = shield.verify(small, pixels, recipe=QUICK).report
+    assert found.face_lpips == pytest.approx(face.visibility.face_lpips, abs=1e-6)
+    assert found.face_lpips <= QUICK.face_lpips
+    assert protected.report.bound_kept
+    assert protected.report.reached
+    assert all(effect.disrupted for effect in found.select(surrogate="stargan"))
+    assert not any(effect.disrupted for effect in found.select("noise"))
+
+
+def test_pixels_outside_the_region_are_the_originals(portrait_photo, protected, small):
+    # Half of the canvas has no face, so most of it lies outside.
+    canvas = np.concatenate([small, np.full_like(small, 90)], axis=1)
+    protection = shield.protect(canvas, QUICK)
+    pixels = reopened(protection)
+    face = detect(canvas)[0]
+    region = region_of(face, canvas.shape[1], canvas.shape[0])
+    outside = np.ones(canvas.shape[:2], bool)
+    outside[region.box] = False
+    assert outside.sum() > canvas.shape[0] * canvas.shape[1] / 3
+    assert (pixels[outside] == canvas[outside]).all()
+    assert (pixels[region.box] != canvas[region.box]).any()
+    assert protection.report.photo.changed_outside == 0
+
+
+def test_all_twelve_condition_vectors_break_not_only_the_listed_six(small, protected):
+    surrogate = load_surrogate("stargan", CPU)
+    face = detect(small)[0]
+    vectors = [[*hair, male, young] for hair in np.eye(3).tolist() for male in (0, 1) for young in (0, 1)]
+    assert len(vectors) == 12 > len(EDITS)
+    conditions = torch.tensor(vectors)
+    with torch.no_grad():
+        clean, broken = (
+            surrogate.generator(2 * face_crop(pixels, face, surrogate, CPU).expand(12, -1, -1, -1) - 1, conditions)
+            for pixels in (small, reopened(protected))
+        )
+    assert ((broken - clean).square().mean((1, 2, 3)) > 0.05).all()
+
+
+@pytest.mark.parametrize("file_format", ["jpeg", "webp", "heif"])
+def test_the_bound_holds_on_lossy_files_too(small, file_format):
+    recipe = shield.Recipe(steps=6, format=file_format).with_preset("subtle")
+    protection = shield.protect(small, recipe)
+    photo = decode(protection.data)
+    assert photo.format == file_format
+    face = detect(small)[0]
+    region = region_of(face, photo.width, photo.height)
+    assert face_visibility(small, photo.pixels, region, CPU).face_lpips <= 0.02
+    assert all(effect.disrupted for effect in protection.report.select(surrogate="stargan"))
+
+
+def test_a_bound_that_saving_alone_breaks_is_refused(small):
+    with pytest.raises(shield.BoundError, match="Saving this photo"):
+        shield.protect(small, shield.Recipe(steps=1, face_lpips=0.0005, format="jpeg", quality=20))
+
+
+def test_a_tiny_bound_is_kept_by_shrinking(small):
+    protection = shield.protect(small, shield.Recipe(steps=2, face_lpips=0.0005))
+    assert protection.report.face_lpips <= 0.0005
+    assert not protection.report.reached
+
+
+def test_same_recipe_same_bytes_and_another_seed_other_bytes(small, protected):
+    assert shield.protect(small, QUICK).data == protected.data
+    assert shield.protect(small, shield.Recipe(steps=6, seed=1)).data != protected.data
+
+
+def test_arrays_pictures_and_floats_are_the_same_photo(small, protected):
+    assert shield.protect(Image.fromarray(small), QUICK).data == protected.data
+    assert shield.protect(small / 255, QUICK).data == protected.data
+
+
+def test_random_state_and_weights_stay(small):
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    before = [value.clone() for value in load_surrogate("stargan", CPU).state_dict().values()]
+    shield.protect(small, shield.Recipe(steps=1))
+    assert torch.equal(state, torch.get_rng_state())
+    after = load_surrogate("stargan", CPU).state_dict().values()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_every_face_is_protected_and_overlapping_ones_obey(small):
+    half = small[:, 60:260]  # two faces so near that their regions overlap
+    canvas = np.concatenate([half, half[:, ::-1]], axis=1)
+    protection = shield.protect(canvas, shield.Recipe(steps=4))
+    report = protection.report
+    assert len(report.faces) == 2
+    boxes = [region_of(face, canvas.shape[1], canvas.shape[0]) for face in detect(canvas)]
+    assert max(b.left for b in boxes) < min(b.right for b in boxes)
+    assert all(face.visibility.face_lpips <= 0.05 for face in report.faces)
+    assert report.photo.max_levels <= 12
+    for number in (0, 1):
+        rows = [e for e in report.select(surrogate="stargan") if e.face == number]
+        assert len(rows) == 6
+        assert all(row.disrupted for row in rows)
+
+
+def test_progress_counts_up_and_its_exception_cancels(small):
+    calls = []
+    shield.protect(small, shield.Recipe(steps=2), lambda *call: calls.append(call))
+    assert [step for step, _, _ in calls] == list(range(len(calls)))
+    assert {steps for _, steps, _ in calls} == {2}
+
+    def stop(step, steps, best):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shield.protect(small, QUICK, stop)
+
+
+def test_save_writes_the_verified_bytes_a_report_and_a_sheet(tmp_path, protected):
+    written = protected.save(tmp_path / "me.png")
+    assert [path.name for path in written] == ["me.png", "me.shield.json", "me.shield.sheet.png"]
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+    assert written[0].read_bytes() == protected.data
+    report = json.loads(written[1].read_text())
+    assert report["schema"] == 1
+    assert report["recipe"]["seed"] == QUICK.seed
+    assert report["protected"]["sha256"] == read(written[0]).sha256
+    assert set(report["weights"]) == set(shield.manifest())
+    with Image.open(written[2]) as sheet:
+        assert sheet.width > 600
+
+
+def test_the_original_is_never_overwritten(tmp_path, small):
+    path = tmp_path / "me.png"
+    Image.fromarray(small).save(path)
+    before = path.read_bytes()
+    with pytest.raises(shield.PhotoError, match="never overwrites"):
+        shield.protect_file(path, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_alpha_and_profile_travel(tmp_path, small):
+    picture = Image.fromarray(small)
+    picture.putalpha(Image.fromarray(np.tile(np.arange(64, 224, 0.5, dtype=float).astype(np.uint8), (320, 1))))
+    path = tmp_path / "me.png"
+    picture.save(path, icc_profile=_srgb())
+    _, written = shield.protect_file(path, recipe=shield.Recipe(steps=1))
+    result = read(written[0])
+    assert (result.alpha == np.asarray(picture.getchannel("A"))).all()
+    assert result.icc == _srgb()
+
+
+def _srgb():
+    from PIL import ImageCms
+
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"attack": "magic"}, "no attack named 'magic'"),
+        ({"surrogates": ("nobody",)}, "no surrogate named 'nobody'"),
+        ({"surrogates": ()}, "at least one"),
+        ({"face_lpips": 0}, "above 0"),
+        ({"face_lpips": float("nan")}, "above 0"),
+        ({"levels": 0}, "1 to 255"),
+        ({"steps": 0}, "at least 1"),
+        ({"quality": 101}, "1 to 100"),
+        ({"seed": -1}, "from 0"),
+    ],
+)
+def test_a_bad_setting_is_refused_with_a_sentence(settings, words):
+    with pytest.raises(shield.RecipeError, match=words):
+        shield.Recipe(**settings)
+
+
+def test_presets():
+    bounds = {name: (preset.face_lpips, preset.levels) for name, preset in shield.PRESETS.items()}
+    assert bounds == {"subtle": (0.02, 8), "balanced": (0.05, 12), "strong": (0.10, 16)}
+    assert shield.Recipe(seed=3).with_preset("strong") == shield.Recipe(face_lpips=0.10, levels=16, seed=3)
+    assert shield.Recipe() == shield.Recipe().with_preset("balanced")
+    with pytest.raises(shield.RecipeError, match="subtle, balanced, strong"):
+        shield.Recipe().with_preset("huge")
+
+
+def test_an_unknown_device_is_a_sentence(small):
+    with pytest.raises(shield.RecipeError, match="not available"):
+        shield.protect(small, shield.Recipe(device="quantum"))

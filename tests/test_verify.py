@@ -1,0 +1,193 @@
+"""Verification: channels, controls, visibility, the report's arithmetic and words, the marked sheet."""
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import shield
+from shield.bounds import FaceLpips
+from shield.faces import detect
+from shield.lpips import load_lpips
+from shield.region import region_of
+from shield.surrogates import load_surrogate
+from shield.verify import controls, effects, sheet, visibility
+from shield.verify.channels import channels
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def small(portrait_photo):
+    return np.asarray(Image.fromarray(portrait_photo.pixels).resize((320, 320), Image.Resampling.LANCZOS))
+
+
+@pytest.fixture(scope="module")
+def report(small):
+    """Of a photo that was only sharpened a little: nothing protects it."""
+    changed = np.clip(small.astype(int) + np.random.default_rng(0).integers(-2, 3, small.shape), 0, 255)
+    return shield.verify(small, changed.astype(np.uint8)).report
+
+
+@pytest.mark.parametrize("name", channels)
+def test_channels_give_pixels_near_the_picture_and_leave_it_alone(small, name):
+    before = small.copy()
+    result = channels[name](small)
+    assert result.dtype == np.uint8
+    assert result.shape == small.shape
+    assert (small == before).all()
+    difference = np.abs(result.astype(int) - small).mean()
+    assert difference == 0 if name == "none" else 0.1 < difference < 12
+
+
+def test_jpeg_channels_are_real_codecs_ordered_by_quality(small):
+    losses = [visibility.psnr(small, channels[name](small)) for name in ("jpeg90", "jpeg75", "jpeg50")]
+    assert losses == sorted(losses, reverse=True)
+    file = io.BytesIO()
+    Image.fromarray(small).save(file, "JPEG", quality=75, subsampling="4:2:0")
+    assert (channels["jpeg75"](small) == np.asarray(Image.open(file))).all()
+
+
+def test_social_shrinks_only_large_photos(portrait_photo):
+    wide = np.asarray(Image.fromarray(portrait_photo.pixels).resize((2160, 1080)))
+    assert channels["social"](wide).shape == (540, 1080, 3)
+    assert channels["social"](portrait_photo.pixels).shape == portrait_photo.pixels.shape
+
+
+def test_blur_has_its_sigma():
+    line = np.zeros((41, 41, 3), np.uint8)
+    line[:, 20] = 255
+    profile = channels["blur"](line)[20, :, 0].astype(float)
+    profile /= profile.sum()
+    sigma = np.sqrt((profile * (np.arange(41) - 20) ** 2).sum())
+    assert sigma == pytest.approx(1.0, abs=0.1)
+
+
+def test_psnr_and_levels_by_hand(small):
+    assert visibility.psnr(small, small) == float("inf")
+    other = small.copy()
+    other[0, 0, 0] = small[0, 0, 0] ^ 128
+    assert visibility.max_levels(small, other) == 128
+    expected = 10 * np.log10(255**2 * small.size / 128**2)
+    assert visibility.psnr(small, other) == pytest.approx(expected)
+    # Both ways of leaving a value must count: unsigned differences wrap.
+    up, down = np.full((4, 4, 3), 10, np.uint8), np.full((4, 4, 3), 250, np.uint8)
+    assert visibility.max_levels(up, down) == visibility.max_levels(down, up) == 240
+
+
+def test_ssim_is_one_for_equal_and_falls_with_noise(small):
+    picture = torch.from_numpy(small.copy()).permute(2, 0, 1)[None] / 255
+    noise = 0.1 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
+    assert visibility.ssim(picture, picture) == pytest.approx(1)
+    assert visibility.ssim(picture, (picture + noise / 4).clamp(0, 1)) < 0.99
+    assert visibility.ssim(picture, (picture + noise).clamp(0, 1)) < 0.8
+
+
+def test_changed_outside_counts_pixels_not_in_any_region(small):
+    canvas = np.concatenate([small, np.full_like(small, 90)], axis=1)
+    region = region_of(detect(canvas)[0], 640, 320)
+    other = canvas.copy()
+    other[5:8, 600:604] += 1
+    other[region.top + 3, region.left + 3] ^= 1
+    assert visibility.photo_visibility(canvas, other, [region], CPU).changed_outside == 12
+
+
+def test_noise_control_comes_near_its_target_from_below_within_the_region(small):
+    region = region_of(detect(small)[0], 320, 320)
+    noisy, (reached,) = controls.sign_noise(small, [region], [0.03], 0, CPU)
+    measure = FaceLpips(load_lpips(CPU), region.crop(small, CPU), region.local_face)
+    assert float(measure(region.crop(noisy, CPU))) == pytest.approx(reached, abs=1e-6)
+    assert 0.8 * 0.03 < reached <= 0.03
+    same, _ = controls.sign_noise(small, [region], [0.03], 0, CPU)
+    assert (same == noisy).all()
+
+
+def test_saving_again_changes_nothing_where_the_format_is_lossless(portrait_photo):
+    assert controls.resaved(portrait_photo, "png") is portrait_photo.pixels
+    again = controls.resaved(portrait_photo, "jpeg")
+    assert 0 < np.abs(again.astype(int) - portrait_photo.pixels).max() < 40
+
+
+def test_half_precision_measures_what_full_precision_does(small, monkeypatch):
+    noisy = np.clip(small.astype(int) + np.random.default_rng(1).integers(-12, 13, small.shape), 0, 255).astype(
+        np.uint8
+    )
+    parts, faces = [load_surrogate(name, CPU) for name in shield.surrogates], detect(small)
+    arguments = small, {"protected": noisy}, faces, parts, (), CPU
+    fast, _ = effects.measure_effects(*arguments)
+    from contextlib import nullcontext
+
+    monkeypatch.setattr(effects, "fast_precision", lambda device: nullcontext())
+    full, _ = effects.measure_effects(*arguments)
+    for one, other in zip(fast, full, strict=True):
+        assert one.distance == pytest.approx(other.distance, abs=0.002), one
+
+
+def test_rows_cover_everything_once(report):
+    keys = [(e.face, e.surrogate, e.edit, e.picture, e.channel) for e in report.effects]
+    assert len(set(keys)) == len(keys) == 7 * len(channels) * 3
+    assert {e.seen for e in report.effects} == {False}
+    stargan = report.select(surrogate="stargan")
+    assert all(e.distance == e.l2 and e.threshold == 0.05 and e.disrupted == (e.l2 > 0.05) for e in stargan)
+    assert all(e.l1 > 0 and e.l2_mask >= 0 for e in stargan)
+    assert all(e.l2 is None for e in report.select(surrogate="identity"))
+
+
+def test_the_resaved_control_of_a_lossless_file_has_no_effect_as_saved(report):
+    assert all(e.distance < 1e-6 for e in report.select("resaved", "none"))
+
+
+def test_the_sentence_says_what_holds_and_what_does_not(report):
+    def with_results(broken):
+        rows = [
+            dataclasses.replace(e, seen=e.surrogate == "stargan", disrupted=(e.picture, e.channel) in broken)
+            for e in report.effects
+        ]
+        return dataclasses.replace(report, effects=tuple(rows))
+
+    pairs = {("protected", channel) for channel in channels}
+    everything = with_results(pairs)
+    assert everything.reached
+    assert everything.sentence() == (
+        "6 of 6 manipulations break on the saved file; still all of them after JPEG 90, JPEG 75, JPEG 50, halving its "
+        "size, blurring and a social network; noise of the same visibility breaks 0."
+    )
+    weak = with_results(pairs - {("protected", "jpeg50")}).sentence()
+    assert "fewer after JPEG 50 (0 of 6)" in weak
+    nothing = with_results(set())
+    assert not nothing.reached
+    assert nothing.sentence().startswith("0 of 6 manipulations break on the saved file; fewer after")
+
+
+def test_json_is_strict_and_complete(report, small):
+    data = json.loads(report.to_json(), parse_constant=pytest.fail)
+    assert {field.name for field in dataclasses.fields(shield.Report)} == set(data)
+    assert data["photo"]["max_levels"] == 2
+    same = shield.verify(small, small).report
+    assert json.loads(same.to_json(), parse_constant=pytest.fail)["photo"]["psnr"] is None
+    assert same.bound_kept is None
+
+
+def test_every_manipulated_picture_on_the_sheet_is_marked(monkeypatch, small):
+    marked = []
+    original = sheet.mark
+    monkeypatch.setattr(sheet, "mark", lambda pixels: marked.append(pixels) or original(pixels))
+    tile = np.full((128, 128, 3), 200, np.uint8)
+    tiles = [effects.Manipulation(0, "stargan", f"edit {i}", tile, tile, bool(i)) for i in range(3)]
+    picture = sheet.contact_sheet(small, small, tiles, "verdict")
+    assert len(marked) == 6
+    assert picture.width > 3 * 384
+    foot = np.asarray(original(tile))[-13:]
+    assert foot.mean() < 120
+    assert foot.max() > 220
+    assert (np.asarray(original(tile))[:100] == 200).all()
+
+
+def test_difference_is_amplified_around_grey():
+    one, other = np.full((2, 2, 3), 100, np.uint8), np.full((2, 2, 3), 103, np.uint8)
+    assert (sheet.difference(one, other) == 158).all()
+    assert (sheet.difference(other, one) == 98).all()

@@ -1,0 +1,73 @@
+"""The mask spares smooth places and frees textured ones; the blur under it is a Gaussian."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shield.photo import to_tensor
+from shield.visibility import FLOOR, FULL_CONTRAST, LUMINANCE, SIGMA, blur, contrast_mask
+
+
+def noise(height: int, width: int, channels: int = 3) -> Tensor:
+    return torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def gaussian_blur(plane: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """Straight from the formula: two dimensions at once, the border replicated."""
+    radius = round(3 * sigma)
+    line = np.arange(-radius, radius + 1)
+    kernel = np.exp(-(line[:, None] ** 2 + line**2) / (2 * sigma**2))
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(plane, radius, mode="edge"), kernel.shape)
+    blurred: NDArray[np.float64] = (windows * kernel / kernel.sum()).sum((2, 3))
+    return blurred
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 4.0])
+def test_the_blur_is_a_gaussian(sigma: float) -> None:
+    picture = noise(21, 34)
+    expected = np.stack([gaussian_blur(plane, sigma) for plane in picture[0].double().numpy()])
+    assert np.abs(blur(picture, sigma)[0].numpy() - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (40, 30)])
+def test_the_blur_keeps_constants_on_pictures_of_any_size(size: tuple[int, int]) -> None:
+    picture = torch.tensor([0.0, 0.3, 1.0]).view(1, 3, 1, 1).expand(1, 3, *size)
+    assert (blur(picture, SIGMA) - picture).abs().max() < 1e-6
+
+
+def test_the_mask_is_the_floor_plus_the_local_standard_deviation() -> None:
+    picture = 0.5 + 0.05 * (noise(24, 30) - 0.5)
+    luminance = np.tensordot(LUMINANCE, picture[0].double().numpy(), 1)
+    around = gaussian_blur((luminance - gaussian_blur(luminance, SIGMA)) ** 2, SIGMA) ** 0.5
+    expected = np.minimum(1, FLOOR + around / FULL_CONTRAST)
+    assert FLOOR + 0.05 < expected.max() < 1
+    assert np.abs(contrast_mask(picture)[0, 0].numpy() - expected).max() < 1e-4
+
+
+def test_flat_places_keep_the_floor_and_texture_gets_all() -> None:
+    picture = torch.full((1, 3, 60, 120), 0.4)
+    picture[..., 60:] += 0.3 * (noise(60, 60) - 0.5)
+    mask = contrast_mask(picture)
+    assert mask.shape == (1, 1, 60, 120)
+    assert mask[..., :36].sub(FLOOR).abs().max() < 1e-4
+    assert mask[..., 75:].min() == 1
+    border = mask[0, 0, 30, 44:72]
+    assert (border.diff() > -0.02).all()  # and no jump between them
+    assert border.diff().max() < 0.25
+
+
+def test_colour_without_luminance_is_no_texture() -> None:
+    """Red up where green goes down: luminance stays, and so does the floor."""
+    signs = noise(40, 40, channels=1).sub(0.5).sign()
+    red, green, _ = LUMINANCE
+    picture = 0.5 + torch.cat([0.2 * signs / red * green, -0.2 * signs, torch.zeros_like(signs)], 1) * 0.5
+    assert contrast_mask(picture).max() < FLOOR + 0.01
+
+
+def test_the_mask_stays_in_its_range_on_a_photo(portrait: NDArray[np.uint8]) -> None:
+    mask = contrast_mask(to_tensor(portrait[::4, ::4]))
+    assert mask.min() >= FLOOR
+    assert mask.max() == 1
+    assert FLOOR + 0.1 < mask.mean() < 0.9
