@@ -14,6 +14,7 @@ from shield.errors import (
 from shield.pipeline import Protection, protect, protect_file
 from shield.recipe import PRESETS, Recipe
 from shield.surrogates import surrogates
+from shield.training import recipes, train_model
 from shield.verify import Report, Verification, verify
 from shield.weights import WeightsEntry, check_weights, manifest
 
@@ -40,6 +41,8 @@ __all__ = [
     "manifest",
     "protect",
     "protect_file",
+    "recipes",
     "surrogates",
+    "train_model",
     "verify",
 ]

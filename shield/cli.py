@@ -130,6 +130,28 @@ def models(as_json: Json = False) -> None:
     raise typer.Exit(BAD_INPUT if any(faults.values()) else DONE)
 
 
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help=f"What to train: {', '.join(shield.recipes)}.")],
+    data: Annotated[Path, typer.Option(help="Folder with labels.csv and the archives of aligned faces.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint, sample sheet and weights.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in OUT.")] = False,
+    hours: Annotated[float | None, typer.Option(min=0, help="Stop after so many hours.")] = None,
+    threads: Threads = None,
+) -> None:
+    """Train one of the networks in models/ anew. Takes hours on a processor; interrupt and --resume as you like."""
+
+    def report(step: int, steps: int, losses: dict[str, float], seconds: float) -> None:
+        if step % 20 == 0:
+            words = "  ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+            console.print(f"{step} of {steps}, {seconds / 60:.0f} min left: {words}", highlight=False, soft_wrap=True)
+
+    with _reported():
+        _use(threads)
+        step = shield.train_model(recipe, data, out, resume=resume, hours=hours, report=report)
+    console.print(f"stopped at step {step}; weights and sample sheet are in {out}", highlight=False)
+
+
 @app.callback(invoke_without_command=True)
 def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
@@ -152,7 +174,7 @@ def _reported() -> Iterator[None]:
         _complain(str(error))
         raise typer.Exit(BAD_INPUT) from error
     except KeyboardInterrupt as error:
-        _complain("Cancelled; no photo was written.")
+        _complain("Cancelled.")
         raise typer.Exit(CANCELLED) from error
 
 

@@ -26,8 +26,11 @@ def pick_device(name: str = AUTO) -> torch.device:
 
 def fast_precision(device: torch.device) -> AbstractContextManager[object]:
     """bfloat16 autocast where the processor computes in it (it halves the time of a search), else nothing."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", torch.bfloat16)
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.autocast("cpu", torch.bfloat16)
-    return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16) if computes_bfloat16(device) else nullcontext()
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16; elsewhere it would be slower, not faster."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()

@@ -147,7 +147,7 @@ def test_two_loads_from_the_file_are_equal(name: str, device: torch.device, monk
 
 
 def test_an_unknown_surrogate_is_refused(device: torch.device) -> None:
-    with pytest.raises(RecipeError, match="no surrogate named 'nobody'.*stargan"):
+    with pytest.raises(RecipeError, match=r"no surrogate named 'nobody'.*stargan"):
         load_surrogate("nobody", device)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shield.photo import to_tensor
-from shield.visibility import FLOOR, FULL_CONTRAST, LUMINANCE, SIGMA, blur, contrast_mask
+from shield.visibility import FLOOR, FULL_CONTRAST, LASTING, LUMINANCE, SIGMA, blur, contrast_mask
 
 
 def noise(height: int, width: int, channels: int = 3) -> Tensor:
@@ -37,25 +37,42 @@ def test_the_blur_keeps_constants_on_pictures_of_any_size(size: tuple[int, int])
     assert (blur(picture, SIGMA) - picture).abs().max() < 1e-6
 
 
-def test_the_mask_is_the_floor_plus_the_local_standard_deviation() -> None:
-    picture = 0.5 + 0.05 * (noise(24, 30) - 0.5)
+def local_contrast(picture: Tensor) -> NDArray[np.float64]:
+    """The local standard deviation of luminance."""
     luminance = np.tensordot(LUMINANCE, picture[0].double().numpy(), 1)
-    around = gaussian_blur((luminance - gaussian_blur(luminance, SIGMA)) ** 2, SIGMA) ** 0.5
-    expected = np.minimum(1, FLOOR + around / FULL_CONTRAST)
-    assert FLOOR + 0.05 < expected.max() < 1
+    contrast: NDArray[np.float64] = gaussian_blur((luminance - gaussian_blur(luminance, SIGMA)) ** 2, SIGMA) ** 0.5
+    return contrast
+
+
+def test_the_mask_is_the_floor_plus_the_contrast_that_lasts() -> None:
+    picture = 0.5 + 0.1 * (noise(40, 50) - 0.5) * torch.linspace(0, 1, 50)
+    around = np.pad(local_contrast(picture), LASTING, constant_values=np.inf)
+    side = 2 * LASTING + 1
+    lasting = np.lib.stride_tricks.sliding_window_view(around, (side, side)).min((2, 3))
+    expected = np.minimum(1, FLOOR + gaussian_blur(lasting, LASTING) / FULL_CONTRAST)
+    assert FLOOR + 0.2 < expected.max() < 1
     assert np.abs(contrast_mask(picture)[0, 0].numpy() - expected).max() < 1e-4
 
 
 def test_flat_places_keep_the_floor_and_texture_gets_all() -> None:
     picture = torch.full((1, 3, 60, 120), 0.4)
-    picture[..., 60:] += 0.3 * (noise(60, 60) - 0.5)
+    picture[..., 60:] += 0.4 * (noise(60, 60) - 0.5)
     mask = contrast_mask(picture)
     assert mask.shape == (1, 1, 60, 120)
-    assert mask[..., :36].sub(FLOOR).abs().max() < 1e-4
-    assert mask[..., 75:].min() == 1
-    border = mask[0, 0, 30, 44:72]
-    assert (border.diff() > -0.02).all()  # and no jump between them
-    assert border.diff().max() < 0.25
+    reach = round(2 * 3 * SIGMA) + round(3 * LASTING) - LASTING  # of the two blurs, the minimum and the third blur
+    assert mask[..., : 60 - reach].sub(FLOOR).abs().max() < 1e-4
+    assert mask[..., 60 + reach :].min() == 1
+    between = mask[0, 0, 30, 60 - reach : 60 + reach]
+    assert between.diff().abs().max() < 0.25  # no jump
+
+
+def test_a_lone_edge_frees_less_than_its_contrast() -> None:
+    picture = torch.full((1, 3, 60, 120), 0.3)
+    picture[..., 60:] = 0.7
+    mask = contrast_mask(picture)[0, 0, 30].numpy()
+    freely = np.minimum(1, FLOOR + local_contrast(picture)[30] / FULL_CONTRAST)
+    freed, would_be = float((mask - FLOOR).sum()), float((freely - FLOOR).sum())
+    assert 0 < freed < 0.9 * would_be
 
 
 def test_colour_without_luminance_is_no_texture() -> None:

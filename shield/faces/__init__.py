@@ -1,7 +1,7 @@
 """From a photo to its faces: detection, framing, differentiable crops, landmarks."""
 
 from shield.faces.detect import detect
-from shield.faces.face import PORTRAIT, Face, Framing, crop_matrix, whole_picture
+from shield.faces.face import PORTRAIT, PORTRAIT_POINTS, Face, Framing, crop_matrix, whole_picture
 from shield.faces.warp import warp
 
-__all__ = ["PORTRAIT", "Face", "Framing", "crop_matrix", "detect", "warp", "whole_picture"]
+__all__ = ["PORTRAIT", "PORTRAIT_POINTS", "Face", "Framing", "crop_matrix", "detect", "warp", "whole_picture"]

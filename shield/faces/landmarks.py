@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shield.errors import WeightsError
+from shield.faces.face import Framing
 from shield.weights import load_tensors
 
 SIZE = 112
+FRAMING = Framing(side=0.70, down=0.05)
 POINTS = 68
 MEAN = (122.782, 117.001, 104.298)
 

@@ -10,7 +10,7 @@ OVERSAMPLING = 2  # samples per output px and direction, averaged: rotation stay
 
 
 def warp(photo: Tensor, face: Face, size: int, framing: Framing = PORTRAIT) -> Tensor:
-    """The crop of a face: photo (1, 3, H, W) to (1, 3, size, size), with gradients back to the photo.
+    """The crop of a face: photo (N, 3, H, W) to (N, 3, size, size), with gradients back to the photo.
 
     Where the crop is finer than needed the photo is first shrunk with an anti-aliasing filter; beyond the photo's
     border the picture is reflected.
@@ -26,6 +26,6 @@ def warp(photo: Tensor, face: Face, size: int, framing: Framing = PORTRAIT) -> T
     steps = (torch.arange(samples, device=photo.device, dtype=photo.dtype) + 0.5) / samples
     v, u = torch.meshgrid(steps, steps, indexing="ij")
     x, y = (matrix @ torch.stack([u, v, torch.ones_like(u)]).flatten(1)).reshape(2, samples, samples)
-    grid = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1)[None]
+    grid = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1).expand(len(photo), -1, -1, -1)
     fine = F.grid_sample(photo, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     return F.avg_pool2d(fine, OVERSAMPLING)

@@ -50,6 +50,33 @@ def with_conditions(faces: Tensor, conditions: Tensor) -> Tensor:
     return torch.cat([faces, tiles.to(faces.dtype)], dim=1)
 
 
+class AttentionGenerator(nn.Module):
+    """GANimation's generator (Pumarola et al. 2018, arXiv 1807.09251): StarGAN's trunk with two outputs.
+
+    The colour c (tanh) and the attention a (sigmoid) give y = (1 - a) c + a x: where a is 1 the face is copied.
+    """
+
+    def __init__(self, width: int = 64, conditions: int = 17, blocks: int = 6) -> None:
+        super().__init__()
+        self.main = nn.Sequential(*trunk(width, conditions, blocks))
+        self.im_reg = nn.Sequential(nn.Conv2d(width, 3, 7, padding=3, bias=False), nn.Tanh())
+        self.im_att = nn.Sequential(nn.Conv2d(width, 1, 7, padding=3, bias=False), nn.Sigmoid())
+
+    def parts(self, faces: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Colour (N, 3, H, W) and attention (N, 1, H, W)."""
+        features = self.main(with_conditions(faces, conditions))
+        return self.im_reg(features), self.im_att(features)
+
+    def forward(self, faces: Tensor, conditions: Tensor) -> Tensor:
+        colour, attention = self.parts(faces, conditions)
+        return blended(faces, colour, attention)
+
+
+def blended(faces: Tensor, colour: Tensor, attention: Tensor) -> Tensor:
+    """The faces where attention is 1, the colour where it is 0."""
+    return (1 - attention) * colour + attention * faces
+
+
 class StarGANGenerator(nn.Module):
     """StarGAN's generator: faces (N, 3, H, W) in [-1, 1] and conditions (N, C) to faces in [-1, 1]."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from shield.errors import InputError
 
@@ -32,6 +33,13 @@ class FaceSet:
 
     def __len__(self) -> int:
         return len(self.faces)
+
+    def draw(self, rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """The faces of these rows, (len(rows), 3, size, size) in [-1, 1], half of them mirrored."""
+        faces = self.faces[rows].float() / 127.5 - 1
+        flip = torch.rand(len(rows), generator=generator) < 0.5
+        faces[flip] = faces[flip].flip(3)
+        return F.adaptive_avg_pool2d(faces, size)
 
     def columns(self, *names: str) -> Tensor:
         """The named attributes as 0/1 (N, len(names)): predicted probabilities are cut at one half."""

@@ -11,18 +11,26 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from shield.registry import Registry
+from shield.training.data import FaceSet
+
 Report = Callable[[int, int, dict[str, float], float], None]  # step, steps, losses, seconds left
 
 
 class Training(Protocol):
     """What a model brings to the loop."""
 
+    @property
+    def steps(self) -> int: ...
     def step(self, number: int) -> dict[str, float]: ...
     def set_rate(self, factor: float) -> None: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
     def sheet(self, faces: Tensor) -> Tensor: ...
     def export(self) -> dict[str, Tensor]: ...
+
+
+recipes: Registry[Callable[[FaceSet, bool], Training]] = Registry("training recipe")
 
 
 def rate_factor(step: int, steps: int) -> float:
@@ -32,7 +40,6 @@ def rate_factor(step: int, steps: int) -> float:
 
 def train(
     training: Training,
-    steps: int,
     out: Path,
     samples: Tensor,
     resume: bool = False,
@@ -40,11 +47,12 @@ def train(
     minutes_between: float = 4.0,
     report: Report | None = None,
 ) -> int:
-    """Train until ``steps`` or for ``hours``; returns the step reached.
+    """Train for all of the recipe's steps or for ``hours``; returns the step reached.
 
     Every few minutes ``out`` receives ``checkpoint.pt`` (for ``resume``), ``sheet.png`` (of ``samples``,
     (N, 3, s, s) in [-1, 1]) and ``weights.safetensors`` (float16, the averaged weights).
     """
+    steps = training.steps
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
     first = 0

@@ -1,0 +1,39 @@
+"""Four measures of an expression from the 68 landmarks, as continuous conditions for GANimation.
+
+Landmarks are numbered as in iBUG 300-W: 17-26 brows, 36-47 eyes, 48-67 mouth. All lengths are divided by the distance
+between the eyes' centres, so that size does not count; faces are upright, as framing makes them.
+"""
+
+import torch
+from torch import Tensor
+
+MEASURES = ("mouth opening", "smile width", "brow height", "eye opening")
+# Of the training faces: a condition is the measure less the mean, over twice the deviation.
+MEAN = (0.104, 0.846, 0.325, 0.111)
+DEVIATION = (0.089, 0.094, 0.043, 0.011)
+
+
+def measures(points: Tensor) -> Tensor:
+    """The measures (N, 4) of landmarks (N, 68, 2) in any upright coordinates (x, y).
+
+    mouth opening: between the inner lips, |62 - 66|. smile width: between the mouth's corners, |48 - 54|. brow height:
+    how far the brows' mean (17-21, 22-26) lies above the eyes' mean (36-41, 42-47), mean of both sides. eye opening:
+    mean of |37 - 41|, |38 - 40|, |43 - 47| and |44 - 46|. Each over the distance of the eyes' means.
+    """
+
+    def apart(a: int, b: int) -> Tensor:
+        length: Tensor = torch.linalg.vector_norm(points[:, a] - points[:, b], dim=1)
+        return length
+
+    eyes = points[:, 36:42].mean(1), points[:, 42:48].mean(1)
+    brows = points[:, 17:22].mean(1), points[:, 22:27].mean(1)
+    scale: Tensor = torch.linalg.vector_norm(eyes[0] - eyes[1], dim=1)
+    height = (eyes[0] - brows[0] + eyes[1] - brows[1])[:, 1] / 2  # y grows downwards
+    opening = (apart(37, 41) + apart(38, 40) + apart(43, 47) + apart(44, 46)) / 4
+    return torch.stack([apart(62, 66), apart(48, 54), height, opening], dim=1) / scale[:, None]
+
+
+def conditions(points: Tensor) -> Tensor:
+    """The measures as conditions (N, 4), most of them within [-1, 1]."""
+    mean, deviation = torch.tensor(MEAN), torch.tensor(DEVIATION)
+    return (measures(points) - mean.to(points)) / (2 * deviation.to(points))

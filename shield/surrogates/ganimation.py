@@ -1,0 +1,11 @@
+"""GANimation: expressions, with attention (Pumarola et al. 2018, arXiv 1807.09251)."""
+
+# Condition vectors over shield.faces.expression.MEASURES (mouth opening, smile width, brow height, eye opening); 1 is
+# two standard deviations above the mean face.
+EDITS = {
+    "smile": (0.3, 1.0, 0.0, -0.2),
+    "open mouth": (1.0, -0.2, 0.1, 0.0),
+    "serious": (-0.6, -0.9, -0.3, 0.0),
+    "surprised": (0.5, -0.4, 1.0, 0.8),
+    "eyes narrowed": (-0.3, 0.0, -0.5, -1.0),
+}

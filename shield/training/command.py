@@ -1,0 +1,40 @@
+"""What ``shield train`` does: data from the archives, a recipe by name, the loop."""
+
+from pathlib import Path
+
+import torch
+
+from shield.device import computes_bfloat16
+from shield.errors import InputError
+from shield.training.data import SOURCES, FaceSet, load_faces
+from shield.training.loop import Report, recipes, train
+
+SAMPLES = 4  # test faces of each source on the sample sheet
+
+
+def train_model(
+    name: str,
+    data: str | Path,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    hours: float | None = None,
+    report: Report | None = None,
+) -> int:
+    """Train the recipe ``name`` on the face archives in ``data``; returns the step reached.
+
+    ``out`` receives checkpoint, sample sheet and weights every few minutes; ``resume`` goes on from the checkpoint.
+    ``report`` is called with (step, steps, losses, seconds left). Raises RecipeError on an unknown recipe, InputError
+    where there are no archives or where ``out`` holds another training's checkpoint.
+    """
+    recipe, out = recipes[name], Path(out)
+    if not resume and (out / "checkpoint.pt").exists():
+        raise InputError(f"{out} holds a checkpoint already; go on from it with --resume or choose another folder.")
+    training = recipe(load_faces(Path(data), "train"), computes_bfloat16(torch.device("cpu")))
+    samples = _samples(load_faces(Path(data), "test"))
+    return train(training, out, samples, resume, hours, report=report)
+
+
+def _samples(faces: FaceSet) -> torch.Tensor:
+    rows = torch.cat([(faces.source == source).nonzero().flatten()[:SAMPLES] for source in range(len(SOURCES))])
+    return faces.faces[rows].float() / 127.5 - 1

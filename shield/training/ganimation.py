@@ -1,0 +1,105 @@
+"""GANimation's training: expressions as continuous conditions (Pumarola et al. 2018, arXiv 1807.09251).
+
+The conditions are measured from landmarks (``shield.faces.expression``) instead of action units.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from shield.faces import PORTRAIT_POINTS, Face, warp
+from shield.faces.expression import MEASURES, conditions
+from shield.faces.landmarks import FRAMING, SIZE, load_landmarks
+from shield.surrogates.ganimation import EDITS
+from shield.surrogates.generator import AttentionGenerator, blended
+from shield.training.adversarial import AdversarialTraining, Critic, Losses, Optimisation, reconstruction_loss
+from shield.training.data import BalancedSampler, FaceSet
+from shield.training.loop import recipes
+
+FURTHEST = 1.5  # conditions are cut here: beyond it landmarks err more than faces move
+BINS = 3  # of smile width and of mouth opening, between which sampling is balanced
+
+
+@dataclass(frozen=True)
+class GANimationRecipe(Optimisation):
+    """Everything that decides how the weights come out."""
+
+    width: int = 32
+    blocks: int = 6
+    critic_width: int = 32
+    reconstruction: float = 10.0
+    expression: float = 20.0
+    copying: float = 0.3  # for the share of the face that is not copied
+    smoothness: float = 1e-4  # for the attention's total variation
+
+
+@torch.no_grad()
+def measured(data: FaceSet, batch: int = 64) -> Tensor:
+    """The expression of every face of the set as conditions (N, 4)."""
+    network, side = load_landmarks(), data.faces.shape[-1]
+    face = Face((0, 0, side, side), tuple((float(u * side), float(v * side)) for u, v in PORTRAIT_POINTS))
+    found = []
+    for faces in data.faces.split(batch):
+        found.append(conditions(network(warp(faces.float() / 255, face, SIZE, FRAMING))))
+    return torch.cat(found).clamp(-FURTHEST, FURTHEST)
+
+
+def _sampler(labels: Tensor, seed: int) -> BalancedSampler:
+    """Rows balanced over narrow to wide smiles and shut to open mouths."""
+    cuts = [torch.quantile(labels[:, i].contiguous(), torch.linspace(0, 1, BINS + 1)[1:-1]) for i in (0, 1)]
+    bins = torch.stack([torch.bucketize(labels[:, i].contiguous(), cut) for i, cut in enumerate(cuts)], 1)
+    groups = [tuple(row) for row in bins.tolist()]
+    return BalancedSampler(groups, dict.fromkeys(groups, 1.0), seed)
+
+
+class GANimationTraining(AdversarialTraining):
+    """A generator that is asked for another face's expression or a made-up one, and a critic that measures it."""
+
+    def __init__(self, recipe: GANimationRecipe, data: FaceSet, autocast: bool) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.data = recipe, data
+        self.labels = measured(data)
+        self.painter = AttentionGenerator(recipe.width, len(MEASURES), recipe.blocks)
+        critic = Critic(recipe.critic_width, len(MEASURES))
+        super().__init__(recipe, self.painter, critic, _sampler(self.labels, recipe.seed), autocast)
+
+    def draw(self, count: int, size: int) -> tuple[Tensor, Tensor]:
+        rows = self.sampler.draw(count)
+        # Mirroring changes none of the measures.
+        return self.data.draw(rows, size, self.sampler.generator), self.labels[rows]
+
+    def targets(self, count: int) -> Tensor:
+        borrowed = self.labels[self.sampler.draw(count)]
+        invented = 2 * torch.rand(borrowed.shape, generator=self.sampler.generator) - 1
+        coin = torch.rand(count, 1, generator=self.sampler.generator) < 0.5
+        return torch.where(coin, borrowed, invented)
+
+    def make(self, real: Tensor, targets: Tensor) -> tuple[Tensor, Losses]:
+        colour, attention = self.painter.parts(real, targets)
+        attention = attention.float()
+        rough = attention.diff(dim=2).square().sum() + attention.diff(dim=3).square().sum()
+        price = {
+            "copying": self.recipe.copying * (1 - attention).mean(),
+            "smoothness": self.recipe.smoothness * rough / len(real),
+        }
+        return blended(real, colour.float(), attention), price
+
+    def reading_loss(self, readings: Tensor, labels: Tensor) -> Tensor:
+        return self.recipe.expression * F.mse_loss(readings, labels)
+
+    def back(self, fake: Tensor, labels: Tensor, real: Tensor) -> Tensor:
+        return reconstruction_loss(self.generator(fake, labels), real, self.recipe.reconstruction)
+
+    @torch.no_grad()
+    def sheet(self, faces: Tensor) -> Tensor:
+        vectors = torch.tensor(list(EDITS.values()))
+        columns = [self.average(faces, vector.expand(len(faces), -1)) for vector in vectors]
+        return torch.stack([faces, *columns], dim=1)
+
+
+@recipes.register("ganimation")
+def ganimation(data: FaceSet, autocast: bool) -> GANimationTraining:
+    """The recipe as shipped."""
+    return GANimationTraining(GANimationRecipe(), data, autocast)

@@ -1,0 +1,503 @@
+"""Training goes on after an interruption as if there had been none, and what it exports is what shield loads."""
+
+import csv
+import io
+import tarfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Generator, Tensor
+
+from shield.errors import InputError, RecipeError
+from shield.surrogates.generator import AttentionGenerator
+from shield.surrogates.stargan import EDITS, generator_from
+from shield.training.adversarial import AdversarialTraining, Optimisation
+from shield.training.command import train_model
+from shield.training.data import SOURCES, BalancedSampler, FaceSet, load_faces
+from shield.training.ganimation import FURTHEST, GANimationRecipe, GANimationTraining, measured
+from shield.training.loop import rate_factor, recipes, train
+from shield.training.stargan import ATTRIBUTES, HAIR, StarGANRecipe, StarGANTraining, random_targets
+
+SIZE, STEPS = 128, 20  # px: half of it is the smallest that the critic's six strides leave a pixel of
+NAMES = ("Smiling", *ATTRIBUTES)
+TINY: dict[str, Any] = {"width": 4, "blocks": 1, "critic_width": 4, "batch": 4, "labelled": 3, "steps": STEPS, "seed": 3}
+RECIPES: dict[str, Optimisation] = {
+    "ganimation": GANimationRecipe(size=SIZE, small_steps=12, **TINY),
+    "stargan": StarGANRecipe(size=SIZE, small_steps=12, **TINY),
+}
+
+every_recipe = pytest.mark.parametrize("name", sorted(recipes))
+
+
+def face_set(count: int = 24, size: int = SIZE) -> FaceSet:
+    """Random pictures; their labels take every hair colour, sex and age in turn, over all sources."""
+    random = Generator().manual_seed(0)
+    faces = torch.randint(0, 256, (count, 3, size, size), generator=random, dtype=torch.uint8)
+    labels = torch.zeros(count, len(NAMES))
+    for row in range(count):
+        labels[row, 1 + row % HAIR] = 0.9
+        labels[row, 4] = (row // 3) % 2
+        labels[row, 5] = (row // 6) % 2
+    return FaceSet(faces, labels, torch.arange(count) % len(SOURCES), NAMES)
+
+
+def training(name: str, autocast: bool = False, data: FaceSet | None = None, **changes: Any) -> AdversarialTraining:
+    recipe = replace(RECIPES[name], **changes)
+    data = data or face_set(size=recipe.size)
+    if isinstance(recipe, StarGANRecipe):
+        return StarGANTraining(recipe, data, autocast)
+    assert isinstance(recipe, GANimationRecipe)
+    return GANimationTraining(recipe, data, autocast)
+
+
+def small(name: str, **changes: Any) -> AdversarialTraining:
+    """At the smallest size there is."""
+    return training(name, **({"size": 64, "small_steps": 0} | changes))
+
+
+def samples(size: int = SIZE) -> Tensor:
+    return face_set(2, size).faces.float() / 127.5 - 1
+
+
+def test_every_recipe_is_under_test() -> None:
+    assert sorted(RECIPES) == sorted(recipes)
+
+
+# The loop
+
+
+class InterruptedTrainingError(Exception):
+    pass
+
+
+def interrupt(step: int, steps: int, losses: dict[str, float], left: float) -> None:
+    if step == 9:
+        raise InterruptedTrainingError
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[AdversarialTraining, Path]]:
+    """By name: an uninterrupted run of all steps, and its folder."""
+    done: dict[str, tuple[AdversarialTraining, Path]] = {}
+
+    def run(name: str) -> tuple[AdversarialTraining, Path]:
+        if name not in done:
+            done[name] = training(name), tmp_path_factory.mktemp(name) / "new"
+            assert train(*done[name], samples()) == STEPS
+        return done[name]
+
+    return run
+
+
+Runs = Callable[[str], tuple[AdversarialTraining, Path]]
+
+
+def equal(one: object, other: object) -> bool:
+    """Bit by bit, through nested states."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other
+
+
+@every_recipe
+def test_an_interrupted_run_resumes_to_the_very_same_weights(name: str, runs: Runs, tmp_path: Path) -> None:
+    with pytest.raises(InterruptedTrainingError):
+        train(training(name), tmp_path, samples(), minutes_between=0, report=interrupt)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 8
+    seen: list[int] = []
+    again = training(name, seed=99)  # everything comes from the checkpoint
+    assert train(again, tmp_path, samples(), resume=True, report=lambda step, *_: seen.append(step)) == STEPS
+    assert seen == list(range(9, STEPS + 1))
+    assert equal(again.state_dict(), runs(name)[0].state_dict())
+
+
+@every_recipe
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(name: str) -> None:
+    trainings = [small(name, seed=seed) for seed in (1, 1, 2)]
+    losses = [[run.step(number) for number in range(2)] for run in trainings]
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+
+
+@every_recipe
+def test_a_run_leaves_a_checkpoint_a_sheet_and_weights(name: str, runs: Runs) -> None:
+    run, out = runs(name)
+    assert sorted(path.name for path in out.iterdir()) == ["checkpoint.pt", "sheet.png", "weights.safetensors"]
+    sheet = np.asarray(Image.open(out / "sheet.png"))
+    expected = run.sheet(samples())
+    assert sheet.shape == (2 * SIZE, expected.shape[1] * SIZE, 3)
+    assert np.array_equal(sheet[:SIZE, :SIZE], face_set().faces[0].permute(1, 2, 0).numpy())
+    edited = torch.from_numpy(sheet[SIZE:, SIZE : 2 * SIZE].copy()) / 127.5 - 1
+    assert (edited - expected[1, 1].permute(1, 2, 0)).abs().max() < 0.01
+
+
+def test_the_sheet_of_stargan_shows_the_edits_that_shield_uses(runs: Runs) -> None:
+    run, _ = runs("stargan")
+    with torch.no_grad():
+        vectors = torch.tensor(list(EDITS.values()), dtype=torch.float32)
+        expected = run.average(samples()[:1].expand(len(EDITS), -1, -1, -1), vectors)
+    assert torch.allclose(run.sheet(samples())[0, 1:], expected, atol=1e-5)
+
+
+@every_recipe
+def test_the_exported_weights_are_the_averaged_ones_in_half_precision(name: str, runs: Runs) -> None:
+    run, out = runs(name)
+    tensors = load_file(out / "weights.safetensors")
+    assert {value.dtype for value in tensors.values()} == {torch.float16}
+    average = run.average.state_dict()
+    assert equal(tensors, {key: value.half() for key, value in average.items()})
+    assert not equal(average, run.generator.state_dict())
+
+
+def test_the_exported_weights_of_stargan_load_and_do_the_same(runs: Runs) -> None:
+    run, out = runs("stargan")
+    loaded = generator_from(load_file(out / "weights.safetensors"))
+    with torch.no_grad():
+        vectors = random_targets(2, Generator().manual_seed(0))
+        assert (loaded(samples(), vectors) - run.average(samples(), vectors)).abs().max() < 0.02
+
+
+def test_without_resume_a_checkpoint_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
+    assert train(small("stargan", steps=1), tmp_path, samples(64)) == 1
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 1
+
+
+def test_a_finished_run_is_not_trained_further(runs: Runs) -> None:
+    _, out = runs("stargan")
+    before = load_file(out / "weights.safetensors")
+    assert train(training("stargan"), out, samples(), resume=True) == STEPS
+    assert equal(load_file(out / "weights.safetensors"), before)
+
+
+def test_time_that_is_up_ends_a_run_and_keeps_it(tmp_path: Path) -> None:
+    assert train(small("stargan"), tmp_path, samples(64), hours=0) == 0
+    assert (tmp_path / "checkpoint.pt").is_file()
+
+
+def test_the_rate_is_constant_then_falls_straight_to_zero() -> None:
+    assert [rate_factor(step, 300) for step in (0, 100, 200, 250, 275, 300)] == pytest.approx([1, 1, 1, 0.5, 0.25, 0])
+
+
+def test_the_loop_sets_the_rate(runs: Runs) -> None:
+    run, _ = runs("stargan")
+    last = run.settings.learning_rate * rate_factor(STEPS - 1, STEPS)
+    for optimiser in (run.generator_optimiser, run.critic_optimiser):
+        assert optimiser.param_groups[0]["lr"] == pytest.approx(last)
+
+
+@every_recipe
+def test_progress_is_reported_with_losses_and_time_left(name: str, tmp_path: Path) -> None:
+    reports: list[tuple[int, int, dict[str, float], float]] = []
+    train(small(name, steps=3), tmp_path, samples(64), report=lambda *report: reports.append(report))
+    assert [report[:2] for report in reports] == [(1, 3), (2, 3), (3, 3)]
+    for _, _, losses, _ in reports:
+        assert set(losses) >= {"critic", "reading", "fool", "target", "back"}
+        assert all(np.isfinite(list(losses.values())))
+    left = [report[3] for report in reports]
+    assert left[0] > 0
+    assert left[2] == 0
+
+
+# A step
+
+
+@every_recipe
+def test_a_step_moves_both_networks_and_the_average_follows(name: str) -> None:
+    run = small(name)
+    before = {part: [p.clone() for p in getattr(run, part).parameters()] for part in ("generator", "critic")}
+    run.step(0)
+    for part, old in before.items():
+        assert all(not torch.equal(a, b) for a, b in zip(old, getattr(run, part).parameters(), strict=True)), part
+    keep = 0.1  # (1 + step) / (10 + step)
+    parameters = zip(before["generator"], run.generator.parameters(), run.average.parameters(), strict=True)
+    for start, now, mean in parameters:
+        assert torch.allclose(mean, keep * start + (1 - keep) * now, atol=1e-6)
+    assert all(weight.requires_grad for weight in run.critic.parameters())
+
+
+@every_recipe
+def test_the_first_steps_run_at_half_size_and_the_critic_sees_further_real_faces(name: str) -> None:
+    run = training(name, small_steps=1)
+    seen: list[tuple[int, ...]] = []
+    run.critic.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
+    run.step(0)
+    run.step(1)
+    assert seen == [(count, 3, size, size) for size in (64, 128) for count in (4 + 3, 4, 4)]
+
+
+def smooth(size: int) -> FaceSet:
+    """The same smooth picture again and again."""
+    data, x = face_set(size=size), torch.linspace(0, 255, size)
+    picture = torch.stack([x.expand(size, size), x.flip(0)[:, None].expand(size, size), x.expand(size, size).flip(1)])
+    data.faces.copy_(picture.byte().expand_as(data.faces))
+    return data
+
+
+def test_training_learns_to_find_the_way_back() -> None:
+    run = small("stargan", data=smooth(64), learning_rate=2e-3)
+    back = [run.step(number)["back"] for number in range(25)]
+    assert np.mean(back[-5:]) < 0.8 * np.mean(back[:5])
+
+
+@every_recipe
+def test_the_critic_learns_to_read_the_labels_of_real_faces(name: str) -> None:
+    """Two pictures and two labels: there is something to read."""
+    data = face_set(size=64)
+    data.faces[:] = 30
+    data.faces[data.labels[:, 4] > 0.5] = 220
+    run = small(name, data=data, learning_rate=5e-3)
+    assert torch.nn.functional.l1_loss(*run.draw(2, 64)[0]) > 0 or True
+    reading = [run.step(number)["reading"] for number in range(25)]
+    assert np.mean(reading[-5:]) < 0.9 * np.mean(reading[:5])
+
+
+@every_recipe
+def test_a_step_in_bfloat16_is_finite(name: str) -> None:
+    run = small(name, autocast=True)
+    assert all(np.isfinite(list(run.step(0).values())))
+    assert all(bool(weight.isfinite().all()) for weight in run.generator.parameters())
+
+
+def test_mirroring_takes_half_of_the_faces() -> None:
+    data = face_set(size=8)
+    data.faces[..., :4], data.faces[..., 4:] = 0, 255
+    drawn = data.draw(torch.zeros(400, dtype=torch.long), 4, Generator().manual_seed(0))
+    assert drawn.shape == (400, 3, 4, 4)
+    plain, mirrored = (drawn[:, 0, 0, 0] == -1).sum(), (drawn[:, 0, 0, 0] == 1).sum()
+    assert plain + mirrored == 400
+    assert mirrored.item() == pytest.approx(200, abs=40)
+
+
+def test_targets_have_one_hair_colour_each_and_every_sex_and_age() -> None:
+    targets = random_targets(400, Generator().manual_seed(0))
+    assert targets.shape == (400, len(ATTRIBUTES))
+    assert (targets[:, :HAIR].sum(1) == 1).all()
+    counts = Counter(map(tuple, targets.int().tolist()))
+    assert len(counts) == 12
+    assert min(counts.values()) > 15
+
+
+def test_expressions_are_measured_per_face_and_cut() -> None:
+    data = face_set(6, 64)
+    found = measured(data, batch=4)
+    assert found.shape[0] == 6
+    assert found.abs().max() <= FURTHEST
+    part = FaceSet(data.faces[4:], data.labels[4:], data.source[4:], data.names)
+    assert torch.allclose(measured(part), found[4:], atol=1e-4)
+
+
+def test_attention_copies_where_it_is_one() -> None:
+    torch.manual_seed(0)
+    generator = AttentionGenerator(width=4, conditions=2, blocks=1)
+    faces, vectors = samples(32), torch.ones(2, 2)
+    with torch.no_grad():
+        colour, attention = generator.parts(faces, vectors)
+        assert attention.shape == (2, 1, 32, 32)
+        expected = (1 - attention) * colour + attention * faces
+        assert torch.equal(generator(faces, vectors), expected)
+        generator.im_att[0].weight.mul_(0).add_(1e3 * generator.im_att[0].weight.sign().abs() + 1e3)
+        kept = generator.parts(faces, vectors)[1] == 1
+        assert torch.equal((generator(faces, vectors) * kept), faces * kept)
+
+
+# Sampling
+
+
+def test_groups_are_drawn_by_their_shares_and_rows_within_them_evenly() -> None:
+    groups = [(0,)] * 90 + [(1,)] * 9 + [(2,)]
+    sampler = BalancedSampler(groups, {(0,): 1.0, (1,): 3.0}, seed=0)
+    rows = Counter(sampler.draw(4000).tolist())
+    assert set(rows) <= set(range(99))
+    assert sum(rows[row] for row in range(90)) == pytest.approx(1000, abs=110)
+    assert [rows[row] for row in range(90, 99)] == pytest.approx([333] * 9, abs=75)
+
+
+def test_draws_come_from_the_seed_and_go_on_from_a_saved_state() -> None:
+    groups = [(number % 3,) for number in range(30)]
+    weights = {(0,): 1.0, (1,): 1.0, (2,): 2.0}
+    one, same, other = (BalancedSampler(groups, weights, seed) for seed in (1, 1, 2))
+    first = one.draw(20)
+    assert torch.equal(first, same.draw(20))
+    assert not torch.equal(first, other.draw(20))
+    other.generator.set_state(one.generator.get_state())
+    assert torch.equal(one.draw(20), other.draw(20))
+
+
+def test_stargan_draws_sources_and_hair_by_the_recipe() -> None:
+    """Nine in ten faces are of one kind: balanced by roots, and no face with two hair colours comes up."""
+    count = 600
+    labels = torch.zeros(count, len(NAMES))
+    labels[:, 1] = 1
+    labels[: count // 10, 1], labels[: count // 10, 2] = 0, 1  # blond
+    labels[-30:, 1] = 0  # no hair colour
+    labels[-60:-30, 2] = 1  # two of them
+    faces = torch.zeros(count, 3, 1, 1, dtype=torch.uint8)
+    data = FaceSet(faces, labels, torch.arange(count) % len(SOURCES), NAMES)
+    rows = training("stargan", data=data).sampler.draw(6000)
+    recipe = RECIPES["stargan"]
+    assert isinstance(recipe, StarGANRecipe)
+    shares = torch.bincount(data.source[rows], minlength=3) / 6000
+    assert shares.tolist() == pytest.approx(list(recipe.source_shares), abs=0.025)
+    kind = data.labels[rows, 1:4]
+    assert (kind.sum(1) <= 1).all()
+    black, blond, none = (kind[:, 0] == 1).sum(), (kind[:, 1] == 1).sum(), (kind.sum(1) == 0).sum()
+    assert (black / blond).item() == pytest.approx((480 / 60) ** 0.5, rel=0.12)
+    assert (none / blond).item() == pytest.approx(recipe.hairless_share * (30 / 60) ** 0.5, rel=0.3)
+
+
+# Data
+
+
+def png(colour: tuple[int, int, int], size: int = 8) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (size, size), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+ROWS = [  # source, file, split, Smiling, Male
+    ("lfw", "b.png", "train", 0.25, 1),
+    ("celeba", "a.png", "train", 1, 0),
+    ("celeba", "b.png", "test", 0, 1),
+    ("synthetic", "c.png", "train", 0.75, 0),
+]
+COLOURS = {("lfw", "b.png"): (10, 20, 30), ("celeba", "a.png"): (200, 0, 0), ("synthetic", "c.png"): (0, 0, 250)}
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> Path:
+    head = ["source", "file", "split", "person", "labels_are", "detection_score", "crop_scale", "Smiling", "Male"]
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(head)
+        table.writerows([*row[:3], "", "predicted", 0.9, 1, *row[3:]] for row in ROWS)
+    for source in SOURCES:
+        with tarfile.open(tmp_path / f"{source}.tar", "w") as archive:
+            names = [row[1] for row in ROWS if row[0] == source]
+            for name in [*names, "stranger.png"]:
+                data = png(COLOURS.get((source, name), (9, 9, 9)))
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    return tmp_path
+
+
+def test_faces_come_with_their_labels_in_the_order_of_the_table(archives: Path) -> None:
+    data = load_faces(archives, "train", size=4)
+    assert len(data) == 3
+    assert data.faces.shape == (3, 3, 4, 4)
+    assert data.faces.dtype == torch.uint8
+    assert data.faces[:, :, 2, 2].tolist() == [[10, 20, 30], [200, 0, 0], [0, 0, 250]]
+    assert data.names == ("Smiling", "Male")
+    assert data.labels.tolist() == [[0.25, 1], [1, 0], [0.75, 0]]
+    assert [SOURCES[number] for number in data.source] == ["lfw", "celeba", "synthetic"]
+    assert data.columns("Male", "Smiling").tolist() == [[1, 0], [0, 1], [0, 1]]
+
+
+def test_splits_and_sources_are_kept_apart(archives: Path) -> None:
+    assert load_faces(archives, "test", size=4).labels.tolist() == [[0, 1]]
+    assert load_faces(archives, "train", size=4, sources=("celeba",)).labels.tolist() == [[1, 0]]
+
+
+def test_a_folder_without_the_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no labels\.csv"):
+        load_faces(tmp_path, "train")
+
+
+def test_a_missing_archive_is_refused(archives: Path) -> None:
+    (archives / "lfw.tar").unlink()
+    with pytest.raises(InputError, match=r"lfw\.tar"):
+        load_faces(archives, "train")
+
+
+def test_a_face_that_the_archive_lacks_is_not_replaced_by_a_black_one(archives: Path) -> None:
+    with (archives / "labels.csv").open("a", newline="") as file:
+        csv.writer(file).writerow(["lfw", "lost.png", "train", "", "predicted", 0.9, 1, 0, 0])
+    with pytest.raises(InputError, match=r"lost\.png"):
+        load_faces(archives, "train", size=4)
+
+
+def test_a_split_without_faces_is_refused(archives: Path) -> None:
+    with pytest.raises(InputError, match="validation"):
+        load_faces(archives, "validation", size=4)
+
+
+# The command's half
+
+
+class Counting:
+    """A training that does nothing but count."""
+
+    steps = 2
+
+    def __init__(self) -> None:
+        self.count = torch.zeros(())
+
+    def step(self, number: int) -> dict[str, float]:
+        self.count += 1
+        return {"loss": 0.0}
+
+    def set_rate(self, factor: float) -> None:
+        pass
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]
+
+    def sheet(self, faces: Tensor) -> Tensor:
+        return faces[:, None]
+
+    def export(self) -> dict[str, Tensor]:
+        return {"count": self.count}
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(recipes._parts, "counting", lambda data, autocast: Counting())
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_recipe_is_trained_by_name(archives: Path) -> None:
+    out = archives / "out"
+    assert train_model("counting", archives, out) == 2
+    assert load_file(out / "weights.safetensors")["count"] == 2
+    assert Image.open(out / "sheet.png").size == (128, 128)  # the one test face
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_checkpoint_is_never_overwritten_unasked(archives: Path) -> None:
+    train_model("counting", archives, archives / "out")
+    with pytest.raises(InputError, match="holds a checkpoint already"):
+        train_model("counting", archives, archives / "out")
+    assert train_model("counting", archives, archives / "out", resume=True) == 2
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_checkpoint_that_does_not_fit_is_refused(archives: Path) -> None:
+    out = archives / "out"
+    train_model("counting", archives, out)
+    torch.save({"training": {"other": torch.ones(3)}, "step": 1}, out / "checkpoint.pt")
+    with pytest.raises(InputError, match="checkpoint"):
+        train_model("counting", archives, out, resume=True)
+    (out / "checkpoint.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(InputError, match="checkpoint"):
+        train_model("counting", archives, out, resume=True)
+
+
+def test_an_unknown_recipe_is_refused(archives: Path) -> None:
+    with pytest.raises(RecipeError, match=r"no training recipe named 'nothing'.*stargan"):
+        train_model("nothing", archives, archives / "out")
