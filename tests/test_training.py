@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Generator, Tensor
 
 from shield.errors import InputError, RecipeError
-from shield.surrogates.generator import AttentionGenerator
+from shield.surrogates.generator import blended
 from shield.surrogates.stargan import EDITS, generator_from
 from shield.training.adversarial import AdversarialTraining, Optimisation
 from shield.training.command import train_model
@@ -28,7 +28,15 @@ from shield.training.stargan import ATTRIBUTES, HAIR, StarGANRecipe, StarGANTrai
 
 SIZE, STEPS = 128, 20  # px: half of it is the smallest that the critic's six strides leave a pixel of
 NAMES = ("Smiling", *ATTRIBUTES)
-TINY: dict[str, Any] = {"width": 4, "blocks": 1, "critic_width": 4, "batch": 4, "labelled": 3, "steps": STEPS, "seed": 3}
+TINY: dict[str, Any] = {
+    "width": 4,
+    "blocks": 1,
+    "critic_width": 4,
+    "batch": 4,
+    "labelled": 3,
+    "steps": STEPS,
+    "seed": 3,
+}
 RECIPES: dict[str, Optimisation] = {
     "ganimation": GANimationRecipe(size=SIZE, small_steps=12, **TINY),
     "stargan": StarGANRecipe(size=SIZE, small_steps=12, **TINY),
@@ -135,7 +143,8 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(name: str) ->
 def test_a_run_leaves_a_checkpoint_a_sheet_and_weights(name: str, runs: Runs) -> None:
     run, out = runs(name)
     assert sorted(path.name for path in out.iterdir()) == ["checkpoint.pt", "sheet.png", "weights.safetensors"]
-    sheet = np.asarray(Image.open(out / "sheet.png"))
+    with Image.open(out / "sheet.png") as file:
+        sheet = np.array(file)
     expected = run.sheet(samples())
     assert sheet.shape == (2 * SIZE, expected.shape[1] * SIZE, 3)
     assert np.array_equal(sheet[:SIZE, :SIZE], face_set().faces[0].permute(1, 2, 0).numpy())
@@ -254,12 +263,11 @@ def test_training_learns_to_find_the_way_back() -> None:
 
 @every_recipe
 def test_the_critic_learns_to_read_the_labels_of_real_faces(name: str) -> None:
-    """Two pictures and two labels: there is something to read."""
     data = face_set(size=64)
-    data.faces[:] = 30
-    data.faces[data.labels[:, 4] > 0.5] = 220
+    bright = torch.arange(len(data)) % 2 == 1
+    data.faces[:], data.labels[:] = 30, torch.tensor([0.0, 1, 0, 0, 1, 1])
+    data.faces[bright], data.labels[bright] = 220, torch.tensor([0.0, 0, 1, 0, 0, 0])
     run = small(name, data=data, learning_rate=5e-3)
-    assert torch.nn.functional.l1_loss(*run.draw(2, 64)[0]) > 0 or True
     reading = [run.step(number)["reading"] for number in range(25)]
     assert np.mean(reading[-5:]) < 0.9 * np.mean(reading[:5])
 
@@ -299,18 +307,11 @@ def test_expressions_are_measured_per_face_and_cut() -> None:
     assert torch.allclose(measured(part), found[4:], atol=1e-4)
 
 
-def test_attention_copies_where_it_is_one() -> None:
-    torch.manual_seed(0)
-    generator = AttentionGenerator(width=4, conditions=2, blocks=1)
-    faces, vectors = samples(32), torch.ones(2, 2)
-    with torch.no_grad():
-        colour, attention = generator.parts(faces, vectors)
-        assert attention.shape == (2, 1, 32, 32)
-        expected = (1 - attention) * colour + attention * faces
-        assert torch.equal(generator(faces, vectors), expected)
-        generator.im_att[0].weight.mul_(0).add_(1e3 * generator.im_att[0].weight.sign().abs() + 1e3)
-        kept = generator.parts(faces, vectors)[1] == 1
-        assert torch.equal((generator(faces, vectors) * kept), faces * kept)
+def test_attention_copies_the_face_where_it_is_one() -> None:
+    faces, colour = torch.full((1, 3, 1, 3), 0.5), torch.full((1, 3, 1, 3), -0.7)
+    attention = torch.tensor([1.0, 0.0, 0.25]).view(1, 1, 1, 3)
+    found = blended(faces, colour, attention)
+    assert torch.allclose(found, torch.tensor([0.5, -0.7, 0.25 * 0.5 - 0.75 * 0.7]).expand(1, 3, 1, 3))
 
 
 # Sampling
@@ -475,7 +476,8 @@ def test_a_recipe_is_trained_by_name(archives: Path) -> None:
     out = archives / "out"
     assert train_model("counting", archives, out) == 2
     assert load_file(out / "weights.safetensors")["count"] == 2
-    assert Image.open(out / "sheet.png").size == (128, 128)  # the one test face
+    with Image.open(out / "sheet.png") as sheet:
+        assert sheet.size == (128, 128)  # the one test face
 
 
 @pytest.mark.usefixtures("counting")
