@@ -1,6 +1,7 @@
 """The command line: words to a Recipe, a Recipe to protect, a Report to words."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -31,6 +32,8 @@ errors = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Whole = Annotated[bool, typer.Option("--whole", help="Treat the picture as one region; look for no faces.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")]
 
 
@@ -54,15 +57,16 @@ def protect(
     ] = None,
     quality: Annotated[int, typer.Option(help="Of JPEG and HEIF, 1 to 100.")] = DEFAULT.quality,
     keep_exif: Annotated[bool, typer.Option("--keep-exif", help="Keep the EXIF that names no place.")] = False,
-    whole: Annotated[bool, typer.Option("--whole", help="Treat the picture as one region; look for no faces.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = DEFAULT.device,
+    whole: Whole = False,
+    device: Device = DEFAULT.device,
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Protect PHOTO, verify the saved file, and write NAME.shield.EXT, its report and a contact sheet.
 
-    Exit codes: 0 done; 1 done, but not everything broke, or not within the bound; 2 bad input.
+    Exit codes: 0 done; 1 not every manipulation breaks, or no change fits the bound (nothing is written then); 2 bad
+    input.
     """
     with _reported(), _progress(as_json or quiet) as progress:
         _use(threads)
@@ -82,7 +86,9 @@ def protect(
         _show(protection.report, as_json)
     if not (quiet or as_json):
         for path in written:
-            console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+            console.print(
+                f"wrote {os.fsencode(path).decode(errors='replace')}", markup=False, highlight=False, soft_wrap=True
+            )
     raise typer.Exit(DONE if protection.report.reached else NOT_REACHED)
 
 
@@ -91,6 +97,8 @@ def verify(
     original: Annotated[Path, typer.Argument(help="The photo as it was.")],
     protected: Annotated[Path, typer.Argument(help="The photo as it is to be posted.")],
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) here.")] = None,
+    whole: Whole = False,
+    device: Device = DEFAULT.device,
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -101,7 +109,7 @@ def verify(
     """
     with _reported():
         _use(threads)
-        verification = shield.verify(original, protected)
+        verification = shield.verify(original, protected, device=device, whole=whole)
         if sheet is not None:
             verification.save_sheet(sheet)
     report = verification.report
@@ -206,7 +214,7 @@ def _show(report: Report, as_json: bool) -> None:
         typer.echo(report.to_json(), nl=False)
         return
     console.print(_table(report))
-    face = max((face.visibility for face in report.faces), key=lambda visible: visible.face_lpips)
+    face = report.worst_face.visibility
     bound = f" (bound {report.recipe['face_lpips']:g})" if report.recipe else ""
     faces = "one face" if len(report.faces) == 1 else f"{len(report.faces)} faces, the worst"
     console.print(
@@ -221,7 +229,7 @@ def _table(report: Report) -> Table:
     """Disrupted edits of all after each channel: a row per surrogate, then the controls."""
     table = Table("disrupted", *("as saved" if channel == "none" else channel for channel in report.channels()))
     for name in report.surrogates():
-        unseen = not any(effect.seen for effect in report.select(surrogate=name))
+        unseen = report.recipe and not any(effect.seen for effect in report.select(surrogate=name))
         table.add_row(f"{name}, unseen" if unseen else name, *_counts(report, "protected", name))
     table.add_section()
     table.add_row("control: saved only", *_counts(report, "resaved"))

@@ -10,12 +10,13 @@ AUTO = "auto"
 
 
 def pick_device(name: str = AUTO) -> torch.device:
-    """The device of that name; "auto" takes CUDA, then MPS, then the processor.
+    """The device of that name; "auto" takes CUDA where there is one, else the processor.
 
+    MPS has to be named: PyTorch lacks some of the gradients that warping needs there.
     Raises RecipeError where the device is unknown or not there.
     """
     if name == AUTO:
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -33,4 +34,6 @@ def computes_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for bfloat16; elsewhere it would be slower, not faster."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    # torch has no public name for this, and older versions no name at all.
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device.type == "cpu" and bool(supported())

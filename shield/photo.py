@@ -367,6 +367,11 @@ def encode(photo: Photo, format: str, *, quality: int = JPEG_QUALITY, keep_exif:
     return file.getvalue()
 
 
+def check_encodable(photo: Photo, format: str) -> None:
+    """Raise PhotoError where ``format`` cannot hold the photo, without encoding it."""
+    _channels(photo, FORMATS[format])
+
+
 def _options(photo: Photo, kind: FileFormat, quality: int, keep_exif: bool) -> dict[str, Any]:
     options = dict(kind.options)
     if kind.lossy:
@@ -434,7 +439,7 @@ def write_atomically(data: bytes, target: Path, original: Path | None = None) ->
 def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
     """Pixels (H, W, 3) as a float32 tensor (1, 3, H, W) in [0, 1]."""
     planes = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-    return planes.unsqueeze(0).to(torch.float32) / 255
+    return planes.unsqueeze(0).to(torch.float32).div_(255)
 
 
 def to_pixels(image: Tensor) -> NDArray[np.uint8]:

@@ -14,20 +14,33 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import AllOf, FaceLpips, Linf, LpipsBound
+from shield.bounds import FaceLpips, Linf, LpipsBound, Steered
 from shield.device import pick_device
 from shield.disruption import Disruption, Term, clean_results
 from shield.errors import BoundError
 from shield.lpips import load_lpips
-from shield.photo import Photo, check_writable, decode, encode, open_photo, output_format, output_path, write_atomically
+from shield.masking import contrast_mask
+from shield.photo import (
+    FORMATS,
+    Photo,
+    check_encodable,
+    check_writable,
+    decode,
+    encode,
+    open_photo,
+    output_format,
+    output_path,
+    round_to_levels,
+    write_atomically,
+)
 from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
 from shield.surrogates import load_surrogate
 from shield.verify import Report, Verification, find_faces, report_path, verify
-from shield.visibility import contrast_mask
 
 BISECTIONS = 7
 SHRINK = 0.9  # of every change, as often as overlapping regions push one another over the bound
+SMALLEST = 1e-3  # a factor below this leaves no level of any change
 Pixels = NDArray[np.uint8]
 
 
@@ -58,17 +71,24 @@ class Protection:
     def save(self, path: str | Path) -> list[Path]:
         """Write the photo to ``path`` and NAME.shield.json and NAME.shield.sheet.png beside it; returns the paths.
 
-        Raises PhotoError where a file cannot be written or ``path`` is the original; each write is atomic.
+        Raises PhotoError where a file cannot be written or ``path`` is the original, RecipeError where its ending is
+        another format's. Each write is atomic, and none begins before all of them may.
         """
-        path = Path(path)
-        beside = report_path(path)
-        sheet = beside.with_suffix(".sheet.png")
-        check_writable(path, self.original.path)
-        named = replace(self.report, protected=replace(self.report.protected, name=path.name))
-        write_atomically(named.to_json().encode(), beside, self.original.path)
-        self.verification.save_sheet(sheet)
-        write_atomically(self.data, path, self.original.path)
-        return [path, beside, sheet]
+        path = output_path(Path(path), self.photo.format, Path(path))
+        files = {path: self.data}
+        report, sheet = _beside(path)
+        files[sheet] = self.verification.sheet_png()
+        files[report] = self.named(path.name).report.to_json().encode()
+        for target in files:
+            check_writable(target, self.original.path)
+        for target, data in files.items():
+            write_atomically(data, target, self.original.path)
+        return [path, report, sheet]
+
+    def named(self, name: str) -> "Protection":
+        """The same with the file's name in its report."""
+        report = replace(self.report, protected=replace(self.report.protected, name=name))
+        return replace(self, verification=replace(self.verification, report=report))
 
 
 def protect(
@@ -88,10 +108,11 @@ def protect(
     recipe = recipe or Recipe()
     photo = open_photo(source)
     wanted = output_format(photo, recipe.format)
-    _encoded(photo, photo.pixels, wanted, recipe)  # a photo that cannot be saved is refused before the search
+    check_encodable(photo, wanted)
     began = time.perf_counter()
     faces = find_faces(photo, recipe.whole)
     regions = [region_of(face, photo.width, photo.height) for face in faces]
+    _refuse_if_saving_alone_exceeds(photo, regions, wanted, recipe)
     changes = [
         _search(photo.pixels, region, share, recipe, _for_face(progress, number, len(regions)))
         for number, (region, share) in enumerate(zip(regions, shares(regions), strict=True))
@@ -124,16 +145,23 @@ def protect_file(
         recipe = replace(recipe, format=Path(output).suffix)
     wanted = output_format(photo, recipe.format)
     target = output_path(Path(path), wanted, Path(output) if output is not None else None)
-    check_writable(target, photo.path)
-    protection = protect(photo, replace(recipe, format=wanted), progress)
+    for file in (target, *_beside(target)):
+        check_writable(file, photo.path)
+    protection = protect(photo, replace(recipe, format=wanted), progress).named(target.name)
     return protection, protection.save(target)
+
+
+def _beside(target: Path) -> tuple[Path, Path]:
+    """Where the report and the contact sheet of a protected file go."""
+    report = report_path(target)
+    return report, report.with_suffix(".sheet.png")
 
 
 def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progress: Progress | None) -> Tensor:
     """The best change of one face's region, on its working copy: (1, 3, h, w), in units of [0, 1]."""
     device = pick_device(recipe.device)
     crop = region.crop(pixels, device)
-    working = region.working_copy(crop)
+    working = round_to_levels(region.working_copy(crop))  # so that the change is in whole levels as well
     window = F.interpolate(share.to(device), size=region.working_size, mode="bilinear", antialias=True)
     terms = [
         Term(surrogate, region.working_face, clean_results(surrogate, crop, region.local_face))
@@ -141,7 +169,7 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
     ]
     measure = FaceLpips(load_lpips(device), working, region.working_face)
     levels = Linf(working, recipe.levels, contrast_mask(working) * window)
-    bound = AllOf([levels, LpipsBound(working, recipe.face_lpips, measure)])
+    bound = Steered(levels, LpipsBound(working, recipe.face_lpips, measure))
     attack = attacks[recipe.attack](recipe.steps)
     generator = torch.Generator().manual_seed(recipe.seed)
     return attack(Disruption(terms), working, bound, generator, progress) - working
@@ -160,43 +188,59 @@ def _fit(photo: Photo, regions: Sequence[Region], changes: Sequence[Tensor], for
 
     Every face has its own factor; one bisection finds them all. Raises BoundError where no factor will do.
     """
-    device = changes[0].device
     large = [region.enlarge(change).cpu() for region, change in zip(regions, changes, strict=True)]
-    measures = [
-        FaceLpips(load_lpips(device), region.crop(photo.pixels, device), region.local_face) for region in regions
-    ]
+    obeys = _obeying(photo, regions, format, recipe)
 
-    def attempt(factors: Sequence[float]) -> tuple[bytes, list[bool]]:
-        data = _encoded(photo, _composed(photo.pixels, regions, large, factors, recipe.levels), format, recipe)
-        reopened = decode(data).pixels
-        pairs = zip(regions, measures, strict=True)
-        return data, [float(measure(region.crop(reopened, device))) <= recipe.face_lpips for region, measure in pairs]
+    def attempt(factors: Sequence[float]) -> tuple[Pixels, list[bool]]:
+        pixels = _composed(photo.pixels, regions, large, factors, recipe.levels)
+        return pixels, obeys(pixels)
 
-    data, inside = attempt([1.0] * len(regions))
-    if all(inside):
-        return data
-    low, high = [float(ok) for ok in inside], [1.0] * len(regions)
+    pixels, inside = attempt([1.0] * len(regions))
+    if not all(inside):
+        pixels = _settled(attempt, inside, recipe)
+    return _encoded(photo, pixels, format, recipe)
+
+
+def _settled(
+    attempt: Callable[[Sequence[float]], tuple[Pixels, list[bool]]], inside: list[bool], recipe: Recipe
+) -> Pixels:
+    """The photo with every face's change as large as it may be: bisection, then together until every face obeys."""
+    low, high = [float(ok) for ok in inside], [1.0] * len(inside)
     for _ in range(BISECTIONS):
         middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
         _, inside = attempt(middle)
         low = [m if ok else a for a, m, ok in zip(low, middle, inside, strict=True)]
         high = [b if ok else m for b, m, ok in zip(high, middle, inside, strict=True)]
-    return _settle(attempt, low, recipe)
-
-
-def _settle(
-    attempt: Callable[[Sequence[float]], tuple[bytes, list[bool]]], factors: list[float], recipe: Recipe
-) -> bytes:
-    """The file at these factors, drawn back together until every face obeys."""
-    while any(factor > 1e-3 for factor in factors):
-        data, inside = attempt(factors)
+    while any(factor > SMALLEST for factor in low):
+        pixels, inside = attempt(low)
         if all(inside):
-            return data
-        factors = [SHRINK * factor for factor in factors]
-    raise BoundError(
-        f"Saving this photo already changes a face by more than the bound (face LPIPS {recipe.face_lpips:g}); "
-        "choose --format png, a higher quality or a stronger preset."
-    )
+            return pixels
+        low = [SHRINK * factor for factor in low]
+    raise BoundError(f"No change fits the bound (face LPIPS {recipe.face_lpips:g}); choose a stronger preset.")
+
+
+def _obeying(photo: Photo, regions: Sequence[Region], format: str, recipe: Recipe) -> Callable[[Pixels], list[bool]]:
+    """A function that says for pixels, once saved and reopened, which faces obey the bound."""
+    device = pick_device(recipe.device)
+    network = load_lpips(device)
+    measures = [FaceLpips(network, region.crop(photo.pixels, device), region.local_face) for region in regions]
+
+    def obeys(pixels: Pixels) -> list[bool]:
+        if FORMATS[format].lossy:
+            pixels = decode(_encoded(photo, pixels, format, recipe)).pixels
+        pairs = zip(regions, measures, strict=True)
+        return [float(measure(region.crop(pixels, device))) <= recipe.face_lpips for region, measure in pairs]
+
+    return obeys
+
+
+@torch.no_grad()
+def _refuse_if_saving_alone_exceeds(photo: Photo, regions: Sequence[Region], format: str, recipe: Recipe) -> None:
+    if FORMATS[format].lossy and not all(_obeying(photo, regions, format, recipe)(photo.pixels)):
+        raise BoundError(
+            f"Saving this photo already changes a face by more than the bound (face LPIPS {recipe.face_lpips:g}); "
+            "choose --format png, a higher quality or a stronger preset."
+        )
 
 
 def _composed(

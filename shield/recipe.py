@@ -27,7 +27,7 @@ PRESETS: Mapping[str, Strength] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to do to a photo. Same Recipe, same photo, same machine: same bytes.
+    """What to do to a photo. Same Recipe, photo, processor and number of threads: same bytes.
 
     ``face_lpips``: the bound on every face's LPIPS in the saved file. ``levels``: the largest change of a value before
     encoding, in 8-bit levels. ``attack``, ``surrogates``: registered names. ``steps``: of the search, at most.

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from shield.attacks.adam import adam_update
 from shield.attacks.loop import Attack, GradientAttack, attacks
 from shield.attacks.sign import sign_update
-from shield.bounds import AllOf, FaceLpips, Linf, LpipsBound
+from shield.bounds import FaceLpips, Linf, LpipsBound, Steered
 from shield.disruption import Disruption, Term, clean_results
 from shield.errors import RecipeError, SearchError
 from shield.faces import Face, whole_picture
@@ -240,10 +240,18 @@ def test_searches_do_not_share_adams_memory() -> None:
     assert torch.allclose(adam_update()(gradient, 0), gradient.sign(), atol=1e-4)
 
 
+class Unmoved(Linf):
+    """Starts at the photo itself."""
+
+    def start(self, share: float, generator: Generator) -> Tensor:
+        return self.original
+
+
 def test_a_step_is_its_share_of_the_bound() -> None:
-    """From the photo itself, one step of a quarter of eight levels."""
+    """One step of a quarter of eight levels."""
     search = GradientAttack(sign_update, steps=1, share=0.25, start=0.0)
-    change = change_in_levels(search(nearness, photo(), linf(), seeded()))
+    bound = Unmoved(photo(), LEVELS, torch.ones(1, 1, 1, 1))
+    change = change_in_levels(search(nearness, photo(), bound, seeded()))
     assert torch.equal(change.abs().round(), torch.full_like(change, 2))
     assert torch.equal(change.sign(), -(photo() - 0.5).sign())
 
@@ -267,7 +275,7 @@ def test_a_bound_on_lpips_holds_but_for_what_rounding_adds(
     measure = FaceLpips(lpips_network, original, whole_picture(64, 64), sizes=(64,))
     limit = 0.01
     assert measure(goal).item() > 5 * limit
-    bound = AllOf([Linf(original, 40, torch.ones(1, 1, 1, 1)), LpipsBound(original, limit, measure)])
+    bound = Steered(Linf(original, 40, torch.ones(1, 1, 1, 1)), LpipsBound(original, limit, measure))
     scale = (goal - original).square().mean()
 
     def loss(image: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ MAY_USE = {
     "shield": "attacks errors pipeline recipe surrogates training verify weights",
     "errors": "",
     "objectives": "",
-    "visibility": "",
+    "masking": "",
     "device": "errors",
     "photo": "errors",
     "registry": "errors",
@@ -36,10 +36,10 @@ MAY_USE = {
     "recipe": "attacks device errors photo surrogates",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates weights",
-    "pipeline": "attacks bounds device disruption errors faces lpips photo recipe region surrogates verify visibility",
+    "pipeline": "attacks bounds device disruption errors faces lpips photo recipe region surrogates verify masking",
     "training": "device errors faces registry surrogates",
     "bench": "attacks bounds device disruption errors faces lpips objectives photo pipeline recipe region registry "
-    "shield surrogates verify visibility weights",
+    "shield surrogates verify masking weights",
     "cli": "shield",
     "__main__": "cli",
 }

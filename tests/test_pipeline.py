@@ -141,8 +141,10 @@ def test_every_face_is_protected_and_overlapping_ones_obey(small):
 def test_progress_counts_up_and_its_exception_cancels(small):
     calls = []
     shield.protect(small, shield.Recipe(steps=2), lambda *call: calls.append(call))
-    assert [step for step, _, _ in calls] == list(range(len(calls)))
-    assert {steps for _, steps, _ in calls} == {2}
+    done = [step for step, _, _ in calls]
+    assert done == sorted(set(done))
+    assert (done[0], done[-1]) == (0, 2)
+    assert all(steps == 2 and 0 <= best <= 1 for _, steps, best in calls)
 
     def stop(step, steps, best):
         raise KeyboardInterrupt
@@ -173,6 +175,45 @@ def test_the_original_is_never_overwritten(tmp_path, small):
         shield.protect_file(path, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_saving_under_another_formats_ending_is_refused(tmp_path, protected):
+    with pytest.raises(shield.RecipeError, match="another ending"):
+        protected.save(tmp_path / "me.jpg")
+    assert not list(tmp_path.iterdir())
+
+
+def test_neither_photo_is_overwritten_by_the_sheet(tmp_path, protected, small):
+    original = tmp_path / "me.png"
+    Image.fromarray(small).save(original)
+    written, *_ = protected.save(tmp_path / "me.shield.png")
+    verification = shield.verify(original, written)
+    before = original.read_bytes(), written.read_bytes()
+    for path in (original, written):
+        with pytest.raises(shield.PhotoError, match="never overwrites"):
+            verification.save_sheet(path)
+    assert (original.read_bytes(), written.read_bytes()) == before
+
+
+def test_the_whole_picture_can_be_one_region(small):
+    left = small[:, :240]
+    protection = shield.protect(left, shield.Recipe(steps=4, whole=True))
+    (face,) = protection.report.faces
+    assert face.box == (0, 0, 240, 320)
+    assert protection.report.face_lpips <= 0.05
+    assert all(effect.disrupted for effect in protection.report.select(surrogate="stargan"))
+
+
+@pytest.mark.parametrize("shape", [(40, 40, 3), (70, 2000, 3)])
+def test_a_picture_too_small_or_thin_to_measure_is_refused(shape):
+    with pytest.raises(shield.PhotoError, match="pixels a side"):
+        shield.protect(np.full(shape, 90, np.uint8), shield.Recipe(whole=True))
+
+
+def test_few_levels_still_leave_the_original(small):
+    """A start that rounds back to the original has no gradient, and the search would stand still."""
+    change = np.asarray(shield.protect(small, shield.Recipe(levels=2, steps=3)).image).astype(int) - small
+    assert 0 < np.abs(change).max() <= 2
 
 
 def test_alpha_and_profile_travel(tmp_path, small):

@@ -1,7 +1,7 @@
 """The one loop of every gradient attack: judge, differentiate, step, project. Methods fill in how to step.
 
-Projected gradient descent: Madry et al. 2018 (arXiv 1706.06083). The bound that projection does not enforce at each
-step (LPIPS) enters as a Lagrangian penalty whose weight follows the violation (Laidlaw et al. 2021, arXiv 2006.12655).
+Projected gradient descent: Madry et al. 2018 (arXiv 1706.06083). A bound that is too dear to project on at each step
+(LPIPS) enters as a Lagrangian penalty whose weight follows the violation (Laidlaw et al. 2021, arXiv 2006.12655).
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class GradientAttack:
     """``steps`` of ``share`` of the bound along what ``update`` makes of the gradient.
 
     ``start``: share of the bound by which the start is moved at random. Ends early when the loss reaches ``goal``
-    inside the bound.
+    inside the bound. ``penalty``: the first weight of the bound's excess.
     """
 
     update: Callable[[], Update]
@@ -50,7 +50,7 @@ class GradientAttack:
     share: float
     start: float
     goal: float = 1.0
-    penalty: float = 1.0
+    penalty: float = 0.1
 
     def __call__(
         self, loss: Loss, photo: Tensor, bound: Bound, generator: Generator, progress: Progress | None = None
@@ -64,20 +64,21 @@ class GradientAttack:
             score = value - max(0.0, excess)
             if score > best_score:
                 best, best_score = candidate.detach(), score
+            done = step == self.steps or (value >= self.goal and excess <= 0)
             if progress is not None:
-                progress(step, self.steps, best_score)
-            if step == self.steps or (value >= self.goal and excess <= 0):
+                progress(self.steps if done else step, self.steps, max(0.0, best_score))
+            if done:
                 break
             weight *= GROWTH if excess > 0 else DECAY
-            image = bound.project(image + bound.step(update(gradient, step), self.share))
-        return best
+            image = bound.contain(image + bound.step(update(gradient, step), self.share))
+        return round_to_levels(bound.project(best))
 
 
 def _evaluate(loss: Loss, bound: Bound, image: Tensor, weight: float) -> tuple[float, float, Tensor]:
     """Loss, excess over the bound, and the gradient of loss - weight * penalty at ``image``."""
     value, excess = loss(image), bound.excess(image)
     (gradient,) = torch.autograd.grad(value - weight * (excess + SLACK).clamp(min=0), image)
-    if not (torch.isfinite(value) and torch.isfinite(gradient).all()):
+    if not (torch.isfinite(value) and torch.isfinite(excess) and torch.isfinite(gradient).all()):
         raise SearchError("The search met a loss that is not a number; the photo was left as it is.")
     return value.item(), excess.item(), gradient
 

@@ -18,7 +18,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from shield import BoundError, Recipe, Report, protect_file
+from shield import BoundError, FaceError, Recipe, Report, protect_file
 from shield.bench.statistics import interval, peak_memory
 from shield.photo import read
 from shield.verify import NOISE, PROTECTED, RESAVED
@@ -53,7 +53,7 @@ def row(result: Run) -> list[str]:
     """The table's row of one photo."""
     report = result.report
     rates = [f"{share(report, PROTECTED, channel):.2f}" for channel in report.channels()]
-    face = max((face.visibility for face in report.faces), key=lambda visible: visible.face_lpips)
+    face = report.worst_face.visibility
     return [
         result.name,
         f"{face.face_lpips:.4f}",
@@ -73,12 +73,14 @@ def share(report: Report, picture: str, channel: str) -> float:
     return sum(effect.disrupted for effect in effects) / len(effects)
 
 
-def summary(runs: list[Run]) -> Table:
-    """Share disrupted by picture and channel, with 95 % bootstrap intervals over photos."""
+def summary(runs: list[Run], failed: int) -> Table:
+    """Share disrupted by picture and channel, with 95 % bootstrap intervals over photos; a failed photo counts as 0."""
     channels = runs[0].report.channels()
     table = Table("share disrupted", *channels)
     for picture in (PROTECTED, RESAVED, NOISE):
-        cells = [interval([share(run.report, picture, channel) for run in runs]) for channel in channels]
+        cells = [
+            interval([share(run.report, picture, channel) for run in runs] + [0.0] * failed) for channel in channels
+        ]
         table.add_row(picture, *(f"{mean:.3f} [{low:.2f}, {high:.2f}]" for mean, low, high in cells))
     return table
 
@@ -95,7 +97,9 @@ def scaled(photo: Path, folder: Path, scale: float) -> Path:
 def crops(runs: list[Run], photos: list[Path], folder: Path, target: Path, side: int = 480) -> None:
     """Original and protected at 100 %, side by side around the middle of the largest face, one row per photo."""
     rows = []
-    for result, photo in zip(runs, photos, strict=True):
+    by_name = {photo.name: photo for photo in photos}
+    for result in runs:
+        photo = by_name[result.name]
         x0, y0, x1, y1 = result.report.faces[0].box
         pair = [
             np.asarray(Image.open(path).convert("RGB")) for path in (photo, folder / str(result.report.protected.name))
@@ -133,11 +137,12 @@ def main(
             try:
                 runs.append(run(photo, out, recipe))
                 console.print("  ".join(row(runs[-1])), highlight=False)
-            except BoundError as error:
+            except (BoundError, FaceError) as error:
                 console.print(f"{photo.name}  {error}", highlight=False)
-        if look is not None:
+        if runs:
+            conclude(runs, photos, recipe, threads)
+        if runs and look is not None:
             crops(runs, photos, out, look)
-    conclude(runs, photos, recipe, threads)
 
 
 def conclude(runs: list[Run], photos: list[Path], recipe: Recipe, threads: int) -> None:
@@ -147,7 +152,7 @@ def conclude(runs: list[Run], photos: list[Path], recipe: Recipe, threads: int) 
     for result in runs:
         table.add_row(*row(result))
     console.print(table)
-    console.print(summary(runs))
+    console.print(summary(runs, len(photos) - len(runs)))
     worst = max(run.report.face_lpips for run in runs)
     console.print(
         f"{recipe}\n{len(runs)} of {len(photos)} photos; worst face LPIPS {worst:.4f} (bound {recipe.face_lpips:g}); "

@@ -21,14 +21,14 @@ from shield import Recipe, protect
 from shield.attacks.adam import adam_update
 from shield.attacks.loop import GradientAttack
 from shield.bench.statistics import peak_memory
-from shield.bounds import AllOf, FaceLpips, Linf, LpipsBound
+from shield.bounds import FaceLpips, Linf, LpipsBound, Steered
 from shield.disruption import Disruption, Term, clean_results
 from shield.faces import detect, warp
 from shield.lpips import Lpips, load_lpips
+from shield.masking import contrast_mask
 from shield.photo import read
 from shield.region import Region, region_of
 from shield.surrogates import load_surrogate
-from shield.visibility import contrast_mask
 
 SHARE = 0.1
 console = Console(width=120)
@@ -59,7 +59,7 @@ def plain_loop(working: Tensor, region: Region, steps: int, recipe: Recipe) -> N
             loss = (result - clean[:, edit]).square().mean() - excess.clamp(min=0)
             loss.backward()
             assert image.grad is not None
-            image = bound.project(image.detach() + bound.step(update(image.grad, step), SHARE))
+            image = bound.contain(image.detach() + bound.step(update(image.grad, step), SHARE))
             for module in (surrogate, network):
                 module.zero_grad()  # type: ignore[attr-defined,union-attr,unused-ignore]
     surrogate.requires_grad_(False)  # type: ignore[attr-defined,unused-ignore]
@@ -71,7 +71,7 @@ def shield_loop(working: Tensor, crop: Tensor, region: Region, steps: int, recip
     term = Term(surrogate, region.working_face, clean_results(surrogate, crop, region.local_face))
     measure = FaceLpips(load_lpips(CPU), working, region.working_face)
     levels = Linf(working, recipe.levels, contrast_mask(working))
-    bound = AllOf([levels, LpipsBound(working, recipe.face_lpips, measure)])
+    bound = Steered(levels, LpipsBound(working, recipe.face_lpips, measure))
     attack = GradientAttack(adam_update, steps, SHARE, start=0.1, goal=float("inf"))
     attack(Disruption([term]), working, bound, torch.Generator().manual_seed(0))
 

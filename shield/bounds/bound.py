@@ -1,6 +1,5 @@
 """What a bound is: how far a picture may go from its original."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,27 +22,37 @@ class Bound(Protocol):
         """The nearest picture (or nearly) that obeys the bound."""
         ...
 
+    def contain(self, image: Tensor) -> Tensor:
+        """What a search does after every step: ``project``, or the part of it that is cheap."""
+        ...
+
     def excess(self, image: Tensor) -> Tensor:
         """Differentiable scalar: -1 at the original, 0 at the bound, positive beyond it."""
         ...
 
 
 @dataclass(frozen=True)
-class AllOf:
-    """Several bounds at once. The first leads: it starts, it shapes the steps; the others cut and judge."""
+class Steered:
+    """Two bounds, of which a search stays inside ``hard`` at every step and is pushed back by its excess over ``soft``.
 
-    bounds: Sequence[Bound]
+    Drawing every step back to the soft bound would shrink the whole change and cost many measurements; its gradient
+    moves the change to where it is seen less. The end of the search is projected on both.
+    """
+
+    hard: Bound
+    soft: Bound
 
     def start(self, share: float, generator: Generator) -> Tensor:
-        return self.bounds[0].start(share, generator)
+        return self.hard.start(share, generator)
 
     def step(self, direction: Tensor, share: float) -> Tensor:
-        return self.bounds[0].step(direction, share)
+        return self.hard.step(direction, share)
 
     def project(self, image: Tensor) -> Tensor:
-        for bound in self.bounds:
-            image = bound.project(image)
-        return image
+        return self.soft.project(self.hard.project(image))
+
+    def contain(self, image: Tensor) -> Tensor:
+        return self.hard.contain(image)
 
     def excess(self, image: Tensor) -> Tensor:
-        return torch.stack([bound.excess(image) for bound in self.bounds]).amax()
+        return torch.maximum(self.hard.excess(image), self.soft.excess(image))

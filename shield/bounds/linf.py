@@ -18,7 +18,9 @@ class Linf:
     def start(self, share: float, generator: Generator) -> Tensor:
         # Random numbers are drawn on the processor, so that every device starts alike.
         noise = 2 * torch.rand(self.original.shape, generator=generator) - 1
-        return self.project(self.original + share * self.radius * noise.to(self.original))
+        # A start that rounds back to the original would have no gradient, so it moves by a level where it may.
+        reach = torch.maximum(share * self.radius, self.radius.clamp(max=1 / 255))
+        return self.project(self.original + reach * noise.to(self.original))
 
     def step(self, direction: Tensor, share: float) -> Tensor:
         return share * self.radius * direction
@@ -26,6 +28,9 @@ class Linf:
     def project(self, image: Tensor) -> Tensor:
         low, high = self.original - self.radius, self.original + self.radius
         return image.clamp(min=low, max=high).clamp(0, 1)
+
+    def contain(self, image: Tensor) -> Tensor:
+        return self.project(image)
 
     def excess(self, image: Tensor) -> Tensor:
         # Projection keeps every step inside, so there is nothing to push back.

@@ -52,6 +52,7 @@ class LpipsBound:
     @torch.no_grad()
     def project(self, image: Tensor) -> Tensor:
         """The picture drawn straight towards the original until it obeys (bisection)."""
+        image = image.clamp(0, 1)
         if self.measure(image) <= self.limit:
             return image
         low, high = 0.0, 1.0
@@ -60,6 +61,9 @@ class LpipsBound:
             inside = bool(self.measure(self.original.lerp(image, middle)) <= self.limit)
             low, high = (middle, high) if inside else (low, middle)
         return self.original.lerp(image, low)
+
+    def contain(self, image: Tensor) -> Tensor:
+        return self.project(image)
 
     def excess(self, image: Tensor) -> Tensor:
         return self.measure(image) / self.limit - 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -33,7 +34,7 @@ def detect(pixels: NDArray[np.uint8]) -> list[Face]:
     found = _detect_at(pixels, COARSE / max(height, width), (0, 0, width, height))
     if max(height, width) * FINE_SCALE > COARSE:
         for tile in _tiles(width, height):
-            found += _detect_at(pixels, FINE_SCALE, tile)
+            found += [face for face in _detect_at(pixels, FINE_SCALE, tile) if _inside(face, tile, width, height)]
     faces = [face for face in _suppress(found) if face.height >= SMALLEST]
     return sorted(faces, key=lambda face: -face.height)
 
@@ -44,6 +45,14 @@ def _tiles(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
     for top in range(0, max(1, height - side + step), step):
         for left in range(0, max(1, width - side + step), step):
             yield left, top, min(width, left + side), min(height, top + side)
+
+
+def _inside(face: Face, tile: tuple[int, int, int, int], width: int, height: int) -> bool:
+    """Whether no border of the tile, other than the photo's own, cuts the face; the next tile has it whole."""
+    left, top, right, bottom = tile
+    x0, y0, x1, y1 = face.box
+    horizontally = (left == 0 or x0 > left) and (right == width or x1 < right)
+    return horizontally and (top == 0 or y0 > top) and (bottom == height or y1 < bottom)
 
 
 def _detect_at(pixels: NDArray[np.uint8], scale: float, tile: tuple[int, int, int, int]) -> list[Face]:
@@ -96,5 +105,6 @@ def _same(one: Face, other: Face) -> bool:
 @lru_cache(maxsize=1)
 def _session() -> Any:  # onnxruntime ships no types
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # the file holds initialisers that nothing uses: no warning for each
     return onnxruntime.InferenceSession(read_weights("centerface"), options, providers=["CPUExecutionProvider"])

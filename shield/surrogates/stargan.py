@@ -29,10 +29,12 @@ def generator_from(tensors: dict[str, Tensor]) -> StarGANGenerator:
     """
     try:
         width, inputs = tensors["main.0.weight"].shape[:2]
+        if inputs < 3:
+            raise KeyError(f"main.0.weight takes {inputs} channels")
         blocks = sum(name.endswith(".main.0.weight") for name in tensors)
         generator = StarGANGenerator(width, inputs - 3, blocks)
         generator.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, ValueError) as error:
         raise WeightsError(f"These are not the weights of a StarGAN generator: {error}") from error
     return generator
 
@@ -66,7 +68,7 @@ class StarGAN(nn.Module):
 @surrogates.register("stargan")
 def load_stargan(device: torch.device) -> StarGAN:
     """The StarGAN of models/, trained for shield."""
-    entry = manifest()["stargan"]
     generator = generator_from(load_tensors("stargan"))
+    entry = manifest()["stargan"]
     surrogate = StarGAN("stargan", generator, entry.size, entry.licence)
     return surrogate.eval().requires_grad_(False).to(device)

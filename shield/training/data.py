@@ -56,17 +56,24 @@ def load_faces(folder: Path, split: str, size: int = 128, sources: tuple[str, ..
         raise InputError(f"{folder} holds no labels.csv: point --data at the folder with the face archives.")
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split and row["source"] in sources]
+    if not rows:
+        raise InputError(f"{table} lists no {split} face of {', '.join(sources)}.")
     names = tuple(rows[0])[7:]
     wanted: dict[str, dict[str, int]] = defaultdict(dict)  # source -> file name -> row number
     for number, row in enumerate(rows):
         wanted[row["source"]][row["file"]] = number
     faces = torch.zeros(len(rows), 3, size, size, dtype=torch.uint8)
-    for source in wanted:
-        with tarfile.open(folder / f"{source}.tar") as archive:
+    for source, missing in wanted.items():
+        path = folder / f"{source}.tar"
+        if not path.is_file():
+            raise InputError(f"{path} is missing: point --data at the folder with the face archives.")
+        with tarfile.open(path) as archive:
             for member in archive:
                 packed = archive.extractfile(member)
-                if packed is not None and member.name in wanted[source]:
-                    faces[wanted[source][member.name]] = _decode(packed.read(), size)
+                if packed is not None and member.name in missing:
+                    faces[missing.pop(member.name)] = _decode(packed.read(), size)
+        if missing:
+            raise InputError(f"{path} lacks {min(missing)} and {len(missing) - 1} more faces that labels.csv lists.")
     labels = torch.tensor([[float(row[name]) for name in names] for row in rows])
     return FaceSet(faces, labels, torch.tensor([SOURCES.index(row["source"]) for row in rows]), names)
 

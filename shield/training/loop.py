@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -11,6 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from shield.errors import InputError
 from shield.registry import Registry
 from shield.training.data import FaceSet
 
@@ -57,9 +59,14 @@ def train(
     checkpoint = out / "checkpoint.pt"
     first = 0
     if resume and checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
-        training.load_state_dict(state["training"])
-        first = state["step"]
+        try:
+            state = torch.load(checkpoint, weights_only=True)
+            training.load_state_dict(state["training"])
+            first = state["step"]
+        except (EOFError, KeyError, RuntimeError, ValueError, UnpicklingError) as error:
+            raise InputError(
+                f"{checkpoint} is damaged or another recipe's checkpoint; choose another folder."
+            ) from error
     began = saved = time.monotonic()
     deadline = began + hours * 3600 if hours is not None else float("inf")
     step = first

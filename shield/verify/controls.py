@@ -36,7 +36,7 @@ def sign_noise(
     for region, window, target in zip(regions, shares(regions), targets, strict=True):
         before = region.crop(pixels, device)
         measure = FaceLpips(load_lpips(device), before, region.local_face)
-        signs = (2 * torch.randint(2, before.shape, generator=random) - 1).to(device)
+        signs = (2 * torch.randint(2, before.shape, generator=random, dtype=torch.int8) - 1).to(device)
         dither, window = torch.rand(before.shape, generator=random).to(device), window.to(device)
 
         def at(strength: float, signs: Tensor = signs, dither: Tensor = dither, window: Tensor = window) -> Tensor:

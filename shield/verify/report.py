@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from shield.photo import FORMATS
 from shield.verify.channels import AS_SAVED
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
@@ -70,7 +71,8 @@ class FileReport:
 class Report:
     """Everything that was measured on the two files.
 
-    ``recipe``: the settings of the search where they are known. ``weights``: sha256 by model. ``seconds``: by phase.
+    ``recipe``: the settings of the search where they are known. ``weights``: sha256 by model. ``machine``: device,
+    threads and precision, on which the last digits depend. ``seconds``: by phase.
     """
 
     schema: int
@@ -82,17 +84,29 @@ class Report:
     effects: tuple[Effect, ...]
     weights: dict[str, str]
     versions: dict[str, str]
+    machine: dict[str, str]
     seconds: dict[str, float]
 
     @property
     def face_lpips(self) -> float:
         """The worst face's."""
-        return max(face.visibility.face_lpips for face in self.faces)
+        return self.worst_face.visibility.face_lpips
 
     @property
     def bound_kept(self) -> bool | None:
-        """Whether every face obeys the Recipe's bound; None where the Recipe is not known."""
-        return None if self.recipe is None else self.face_lpips <= self.recipe["face_lpips"]
+        """Whether every face obeys the Recipe's bounds; None where the Recipe is not known.
+
+        In lossy files the codec's own changes come on top of the largest change, so there only LPIPS counts.
+        """
+        if self.recipe is None:
+            return None
+        levels = FORMATS[self.protected.format].lossy or self.photo.max_levels <= self.recipe["levels"]
+        return bool(levels and self.face_lpips <= self.recipe["face_lpips"])
+
+    @property
+    def worst_face(self) -> FaceReport:
+        """The face with the largest face LPIPS."""
+        return max(self.faces, key=lambda face: face.visibility.face_lpips)
 
     @property
     def reached(self) -> bool:
@@ -124,7 +138,7 @@ class Report:
         counts = {c: _count(e for e in self.select(channel=c) if e.surrogate in seen) for c in self.channels()}
         broken, total = counts.pop(AS_SAVED)
         firm = [WORDS.get(c, c) for c, (b, _) in counts.items() if b == total]
-        weak = [f"{WORDS.get(c, c)} ({b} of {total})" for c, (b, _) in counts.items() if b < total]
+        weak = [f"{WORDS.get(c, c)} ({b} of {total})" for c, (b, _) in counts.items() if b < broken]
         noise, _ = _count(e for e in self.select(NOISE) if e.surrogate in seen)
         parts = [f"{broken} of {total} manipulations break on the saved file"]
         if firm and broken == total:
@@ -135,7 +149,7 @@ class Report:
 
     def to_json(self) -> str:
         """JSON text; infinite values (the PSNR of equal pictures) become null."""
-        return json.dumps(_finite(asdict(self)), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(_finite(asdict(self)), indent=2, ensure_ascii=True) + "\n"
 
 
 def _count(effects: Iterable[Effect]) -> tuple[int, int]:

@@ -6,18 +6,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from shield.device import pick_device
-from shield.errors import FaceError, InputError
+from shield.device import AUTO, computes_bfloat16, pick_device
+from shield.errors import FaceError, InputError, PhotoError
 from shield.faces import Face, detect, whole_picture
-from shield.photo import Photo, encode, open_photo, write_atomically
+from shield.photo import Photo, check_writable, encode, open_photo, write_atomically
 from shield.recipe import Recipe
 from shield.region import region_of
 from shield.surrogates import load_surrogate, surrogates
@@ -29,6 +30,7 @@ from shield.verify.visibility import FaceVisibility, face_visibility, photo_visi
 from shield.weights import manifest
 
 PACKAGES = ("shield", "torch", "lpips", "pillow", "numpy", "kornia", "onnxruntime")
+SHORTEST, THINNEST = 64, 16  # the networks that measure visibility need as much
 Source = str | Path | NDArray[Any] | Image.Image | Photo
 
 
@@ -40,19 +42,35 @@ class Verification:
     original: NDArray[np.uint8]
     protected: NDArray[np.uint8]
     manipulations: tuple[Manipulation, ...]
+    files: tuple[Path, ...] = ()
 
     @cached_property
     def sheet(self) -> Image.Image:
         """The contact sheet."""
         return contact_sheet(self.original, self.protected, self.manipulations, self.report.sentence())
 
+    def sheet_png(self) -> bytes:
+        """The contact sheet as the bytes of a PNG file."""
+        return encode(open_photo(self.sheet), "png")
+
     def save_sheet(self, path: str | Path) -> None:
-        """Write the contact sheet as PNG, atomically. Raises PhotoError where that is not possible."""
-        write_atomically(encode(open_photo(self.sheet), "png"), Path(path))
+        """Write the contact sheet as PNG, atomically. Raises PhotoError where that is not possible.
+
+        Neither of the photos that were compared is ever overwritten.
+        """
+        for photo in self.files:
+            check_writable(Path(path), photo)
+        write_atomically(self.sheet_png(), Path(path))
 
 
 def find_faces(photo: Photo, whole: bool) -> list[Face]:
-    """The faces to protect. Raises FaceError where there is none."""
+    """The faces to protect. Raises FaceError where there is none, PhotoError where the photo is too small or thin."""
+    short, long = sorted((photo.width, photo.height))
+    if short < SHORTEST or short * THINNEST < long:
+        raise PhotoError(
+            f"{photo.path or 'The photo'} is {photo.width} x {photo.height}; shield needs {SHORTEST} pixels a side "
+            f"and at most {THINNEST} times as much the other way."
+        )
     if whole:
         return [whole_picture(photo.width, photo.height)]
     faces = detect(photo.pixels)
@@ -63,13 +81,20 @@ def find_faces(photo: Photo, whole: bool) -> list[Face]:
 
 
 def verify(
-    original: Source, protected: Source, *, recipe: Recipe | None = None, faces: Sequence[Face] | None = None
+    original: Source,
+    protected: Source,
+    *,
+    recipe: Recipe | None = None,
+    faces: Sequence[Face] | None = None,
+    device: str = AUTO,
+    whole: bool = False,
 ) -> Verification:
     """Measure what protection does, on two photos as they are in their files.
 
     Every surrogate of the registry is run on the original, on the protected photo and on two controls, after
     every channel. ``recipe``: how the photo was protected; without it, it is read from NAME.shield.json beside the
-    protected file where that belongs to it. ``faces``: in the original; found anew where not given.
+    protected file where that belongs to it. ``faces``: in the original; found anew where not given, or the ``whole``
+    picture is taken as one region. ``device``: "auto" or a torch device.
 
     Raises PhotoError where a photo cannot be read, InputError where the two differ in size, FaceError without a face.
     """
@@ -80,34 +105,36 @@ def verify(
             f"The photos differ in size ({before.width} x {before.height} and {after.width} x {after.height}); "
             "give the original and the protected photo of the same size."
         )
-    recipe = recipe or recorded_recipe(after)
+    recipe = recipe or recorded_recipe(before, after)
     settings = recipe or Recipe()
-    device = pick_device(settings.device)
-    faces = list(faces or find_faces(before, settings.whole))
+    place = pick_device(device)
+    faces = list(faces or find_faces(before, whole or settings.whole))
     regions = [region_of(face, before.width, before.height) for face in faces]
-    visible = [face_visibility(before.pixels, after.pixels, region, device) for region in regions]
-    noise, noise_lpips = sign_noise(before.pixels, regions, [v.face_lpips for v in visible], settings.seed, device)
+    visible = [face_visibility(before.pixels, after.pixels, region, place) for region in regions]
+    noise, noise_lpips = sign_noise(before.pixels, regions, [v.face_lpips for v in visible], settings.seed, place)
     pictures = {
         PROTECTED: after.pixels,
         RESAVED: resaved(before, after.format, settings.quality),
         NOISE: noise,
     }
-    parts = [load_surrogate(name, device) for name in surrogates]
+    parts = [load_surrogate(name, place) for name in surrogates]
     seen = recipe.surrogates if recipe else ()
-    effects, manipulations = measure_effects(before.pixels, pictures, faces, parts, seen, device)
+    effects, manipulations = measure_effects(before.pixels, pictures, faces, parts, seen, place)
     report = Report(
         SCHEMA,
         asdict(recipe) if recipe else None,
         _file(before),
         _file(after),
         tuple(map(_face, faces, visible, noise_lpips)),
-        photo_visibility(before.pixels, after.pixels, regions, device),
+        photo_visibility(before.pixels, after.pixels, regions, place),
         tuple(effects),
         {name: entry.sha256 for name, entry in manifest().items()},
-        {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        _machine(place),
         {"verification": time.perf_counter() - began},
     )
-    return Verification(report, before.pixels, after.pixels, tuple(manipulations))
+    files = tuple(photo.path for photo in (before, after) if photo.path is not None)
+    return Verification(report, before.pixels, after.pixels, tuple(manipulations), files)
 
 
 def report_path(protected: Path) -> Path:
@@ -115,19 +142,31 @@ def report_path(protected: Path) -> Path:
     return protected.with_name(protected.stem.removesuffix(".shield") + ".shield.json")
 
 
-def recorded_recipe(photo: Photo) -> Recipe | None:
-    """The Recipe in the report beside a protected file, if it is there and speaks of this very file."""
-    if photo.path is None:
+def recorded_recipe(original: Photo, protected: Photo) -> Recipe | None:
+    """The Recipe in the report beside a protected file, if it is there and speaks of these very files."""
+    if protected.path is None:
         return None
     try:
-        report = json.loads(report_path(photo.path).read_text(encoding="utf-8"))
-        if report["protected"]["sha256"] != photo.sha256:
+        report = json.loads(report_path(protected.path).read_text(encoding="utf-8"))
+        if [report[key]["sha256"] for key in ("original", "protected")] != [original.sha256, protected.sha256]:
             return None
         known = {field.name for field in fields(Recipe)}
         settings = {name: value for name, value in report["recipe"].items() if name in known}
         return Recipe(**settings | {"surrogates": tuple(settings["surrogates"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):
         return None  # no report, or not one of shield's: the photo is measured all the same
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a checkout on the path that nobody installed
+        return "not installed"
+
+
+def _machine(device: torch.device) -> dict[str, str]:
+    precision = "bfloat16" if computes_bfloat16(device) else "float32"
+    return {"device": str(device), "threads": str(torch.get_num_threads()), "networks": precision}
 
 
 def _face(face: Face, visible: FaceVisibility, noise_lpips: float) -> FaceReport:

@@ -6,8 +6,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shield.masking import FLOOR, FULL_CONTRAST, LASTING, LUMINANCE, SIGMA, blur, contrast_mask
 from shield.photo import to_tensor
-from shield.visibility import FLOOR, FULL_CONTRAST, LASTING, LUMINANCE, SIGMA, blur, contrast_mask
 
 
 def noise(height: int, width: int, channels: int = 3) -> Tensor:
