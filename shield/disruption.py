@@ -19,7 +19,7 @@ from shield.surrogates import Surrogate
 Loss = Callable[[Tensor], Tensor]  # photo (1, 3, H, W) in [0, 1] -> scalar to climb
 
 # The search is done with an edit at this multiple of its threshold, so that it stays broken after the web's channels.
-MARGIN = 4.0
+MARGIN = 3.0
 
 
 @torch.no_grad()

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 FLOOR = 0.12  # share of the cap that the smoothest places keep
 FULL_CONTRAST = 0.03  # local standard deviation of luminance, in [0, 1], that adds a full cap
+# Share of the change that may be colour: fine coloured grain is seen in dark hair where grey grain passes for hair.
+CHROMA = 0.5
 SIGMA = 2.0  # px of the working copy: neighbourhood over which contrast is measured
 # px: contrast counts only where it lasts this far around. A lone edge, such as a head before a wall, hides nothing on
 # the smooth side; without this a halo of noise follows the outline.

@@ -19,7 +19,7 @@ from shield.device import pick_device
 from shield.disruption import Disruption, Term, clean_results
 from shield.errors import BoundError
 from shield.lpips import load_lpips
-from shield.masking import contrast_mask
+from shield.masking import CHROMA, contrast_mask
 from shield.photo import (
     FORMATS,
     Photo,
@@ -168,7 +168,7 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
         for surrogate in (load_surrogate(name, device) for name in recipe.surrogates)
     ]
     measure = FaceLpips(load_lpips(device), working, region.working_face)
-    levels = Linf(working, recipe.levels, contrast_mask(working) * window)
+    levels = Linf(working, recipe.levels, contrast_mask(working) * window, CHROMA)
     bound = Steered(levels, LpipsBound(working, recipe.face_lpips, measure))
     attack = attacks[recipe.attack](recipe.steps)
     generator = torch.Generator().manual_seed(recipe.seed)

@@ -189,9 +189,11 @@ def test_the_loss_is_judged_on_whole_levels(attack: Attack) -> None:
 
 
 def test_ends_at_the_goal(attack: Attack) -> None:
+    """And says so: the last progress is that of the last step, whenever it comes."""
     steps: Steps = []
     result = attack(lambda image: nearness(image) + 0.9, photo(), linf(), seeded(), lambda *step: steps.append(step))
-    assert steps[-1][0] < STEPS
+    assert len(steps) <= STEPS
+    assert steps[-1][0] == steps[-1][1]
     assert [best >= 1 for *_, best in steps] == [False] * (len(steps) - 1) + [True]
     assert nearness(result).item() >= 0.1
 
@@ -283,7 +285,7 @@ def test_a_bound_on_lpips_holds_but_for_what_rounding_adds(
 
     result = attacks[name](8)(loss, original, bound, seeded())
     assert loss(result).item() > 0.1
-    assert 0.5 * limit < measure(result).item() < 1.1 * limit
+    assert 0.2 * limit < measure(result).item() < 1.1 * limit
 
 
 # With a network

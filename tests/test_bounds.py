@@ -21,12 +21,16 @@ LIMIT, TIGHT = 0.02, 1e-4  # of LPIPS; the tight one is below what random noise 
 TINY = 1e-6
 
 
+Rule = Callable[[Tensor], bool]
+
+
 @dataclass(frozen=True)
 class Case:
-    """A bound, and whether a picture obeys it by a rule of the test's own."""
+    """A bound, and whether a picture obeys it, and may come up in a search, by rules of the test's own."""
 
     bound: Bound
-    obeys: Callable[[Tensor], bool]
+    obeys: Rule
+    contained: Rule
 
 
 class Build(Protocol):
@@ -38,18 +42,19 @@ def weights() -> Tensor:
     return torch.linspace(0, 1, SIDE).expand(1, 1, SIDE, SIDE)
 
 
+def within(original: Tensor, share: Tensor) -> Rule:
+    return lambda image: bool(((image - original).abs() <= LEVELS / 255 * share + TINY).all())
+
+
 def linf(original: Tensor, network: Lpips) -> Case:
-    return Case(
-        Linf(original, LEVELS, torch.ones(1, 1, 1, 1)),
-        lambda image: bool(((image - original).abs() <= LEVELS / 255 + TINY).all()),
-    )
+    everywhere = torch.ones(1, 1, 1, 1)
+    rule = within(original, everywhere)
+    return Case(Linf(original, LEVELS, everywhere), rule, rule)
 
 
 def weighted(original: Tensor, network: Lpips) -> Case:
-    return Case(
-        Linf(original, LEVELS, weights()),
-        lambda image: bool(((image - original).abs() <= LEVELS / 255 * weights() + TINY).all()),
-    )
+    rule = within(original, weights())
+    return Case(Linf(original, LEVELS, weights()), rule, rule)
 
 
 def perceptual(original: Tensor, network: Lpips, limit: float = LIMIT) -> Case:
@@ -59,12 +64,13 @@ def perceptual(original: Tensor, network: Lpips, limit: float = LIMIT) -> Case:
         one, other = (warp(picture, whole_picture(SIDE, SIDE), SIDE) for picture in (image, original))
         return network(one, other).item() <= limit + TINY
 
-    return Case(LpipsBound(original, limit, measure), obeys)
+    return Case(LpipsBound(original, limit, measure), obeys, obeys)
 
 
 def both(original: Tensor, network: Lpips) -> Case:
-    parts = [weighted(original, network), perceptual(original, network, TIGHT)]
-    return Case(Steered(*(part.bound for part in parts)), lambda image: all(part.obeys(image) for part in parts))
+    hard, soft = weighted(original, network), perceptual(original, network, TIGHT)
+    bound = Steered(hard.bound, soft.bound)
+    return Case(bound, lambda image: hard.obeys(image) and soft.obeys(image), hard.obeys)
 
 
 every_bound = pytest.mark.parametrize("build", [linf, weighted, perceptual, both])
@@ -94,9 +100,9 @@ def is_picture(image: Tensor, original: Tensor) -> bool:
 
 @every_bound
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
-def test_the_start_obeys(case: Case, original: Tensor, share: float) -> None:
+def test_the_start_may_come_up_in_a_search(case: Case, original: Tensor, share: float) -> None:
     start = case.bound.start(share, Generator().manual_seed(0))
-    assert case.obeys(start)
+    assert case.contained(start)
     assert is_picture(start, original)
 
 
@@ -117,6 +123,17 @@ def test_a_projected_picture_obeys_and_is_a_picture(case: Case, original: Tensor
     projected = case.bound.project(image)
     assert case.obeys(projected)
     assert is_picture(projected, original)
+
+
+@every_bound
+def test_a_contained_picture_may_come_up_in_a_search(case: Case, original: Tensor) -> None:
+    image = far(original)
+    assert not case.contained(image)
+    contained = case.bound.contain(image)
+    assert case.contained(contained)
+    assert is_picture(contained, original)
+    projected = case.bound.project(image)
+    assert torch.equal(case.bound.contain(projected), projected)
 
 
 @every_bound
@@ -276,5 +293,6 @@ def test_the_hard_bound_shapes_and_both_judge(original: Tensor, lpips_network: L
     assert torch.equal(together.step(direction, 0.3), shape.step(direction, 0.3))
     assert torch.equal(together.start(0.2, Generator().manual_seed(0)), shape.start(0.2, Generator().manual_seed(0)))
     outside = far(original).clamp(0, 1)
+    assert torch.equal(together.contain(outside), shape.contain(outside))
     assert together.excess(outside).item() == pytest.approx(judge.excess(outside).item())
     assert together.excess(original).item() == pytest.approx(-1)

@@ -25,7 +25,7 @@ from shield.bounds import FaceLpips, Linf, LpipsBound, Steered
 from shield.disruption import Disruption, Term, clean_results
 from shield.faces import detect, warp
 from shield.lpips import Lpips, load_lpips
-from shield.masking import contrast_mask
+from shield.masking import CHROMA, contrast_mask
 from shield.photo import read
 from shield.region import Region, region_of
 from shield.surrogates import load_surrogate
@@ -43,7 +43,7 @@ def plain_loop(working: Tensor, region: Region, steps: int, recipe: Recipe) -> N
     surrogate, network = load_surrogate("stargan", CPU), Lpips()
     for module in (surrogate, network):
         module.requires_grad_(True)  # type: ignore[attr-defined,union-attr,unused-ignore]
-    bound = Linf(working, recipe.levels, contrast_mask(working))
+    bound = Linf(working, recipe.levels, contrast_mask(working), CHROMA)
     side = min(512, max(256, round(region.face.side)))
     with torch.no_grad():
         clean = surrogate(warp(working, region.working_face, surrogate.size))
@@ -70,7 +70,7 @@ def shield_loop(working: Tensor, crop: Tensor, region: Region, steps: int, recip
     surrogate = load_surrogate("stargan", CPU)
     term = Term(surrogate, region.working_face, clean_results(surrogate, crop, region.local_face))
     measure = FaceLpips(load_lpips(CPU), working, region.working_face)
-    levels = Linf(working, recipe.levels, contrast_mask(working))
+    levels = Linf(working, recipe.levels, contrast_mask(working), CHROMA)
     bound = Steered(levels, LpipsBound(working, recipe.face_lpips, measure))
     attack = GradientAttack(adam_update, steps, SHARE, start=0.1, goal=float("inf"))
     attack(Disruption([term]), working, bound, torch.Generator().manual_seed(0))

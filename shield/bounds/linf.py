@@ -8,11 +8,12 @@ class Linf:
     """|image - original| <= radius, within [0, 1].
 
     ``levels``: the largest change in 8-bit levels; ``weights``: share of it per pixel, broadcastable to the
-    original, in [0, 1]. A bound in whole levels survives rounding and saving.
+    original, in [0, 1]. A bound in whole levels survives rounding and saving. ``chroma``: share of the radius by which
+    a channel's change may differ from the channels' mean change; 1 leaves colours free.
     """
 
-    def __init__(self, original: Tensor, levels: int, weights: Tensor) -> None:
-        self.original = original
+    def __init__(self, original: Tensor, levels: int, weights: Tensor, chroma: float = 1.0) -> None:
+        self.original, self.chroma = original, chroma
         self.radius = levels / 255 * weights
 
     def start(self, share: float, generator: Generator) -> Tensor:
@@ -26,8 +27,14 @@ class Linf:
         return share * self.radius * direction
 
     def project(self, image: Tensor) -> Tensor:
-        low, high = self.original - self.radius, self.original + self.radius
-        return image.clamp(min=low, max=high).clamp(0, 1)
+        change = image - self.original
+        if self.chroma < 1:
+            grey = change.mean(1, keepdim=True)
+            colour = change - grey
+            # Scaled, not cut: the parts of a colour must still add up to nothing.
+            strongest = colour.abs().amax(1, keepdim=True).clamp(min=1e-9)
+            change = grey + colour * (self.chroma * self.radius / strongest).clamp(max=1)
+        return (self.original + change.clamp(min=-self.radius, max=self.radius)).clamp(0, 1)
 
     def contain(self, image: Tensor) -> Tensor:
         return self.project(image)
