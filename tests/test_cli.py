@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import shield
 from shield import weights
 from shield.cli import app
+from shield.surrogates import surrogate
 
 run = CliRunner().invoke
 
@@ -122,7 +123,7 @@ def _altered_models(monkeypatch, tmp_path, missing=False):
         data[-1] ^= 1
         (folder / "stargan.safetensors").write_bytes(data)
     monkeypatch.setattr(weights, "models_folder", lambda: folder)
-    monkeypatch.setattr("shield.surrogates.surrogate._loaded", {})
+    monkeypatch.setattr(surrogate, "_loaded", {})
 
 
 @pytest.mark.parametrize("missing", [False, True])
