@@ -288,6 +288,24 @@ def test_a_bound_on_lpips_holds_but_for_what_rounding_adds(
     assert 0.2 * limit < measure(result).item() < 1.1 * limit
 
 
+def test_a_search_that_never_came_inside_still_ends_inside(portrait: NDArray[np.uint8], lpips_network: Lpips) -> None:
+    """From a start at the whole of 40 levels, two steps are too few to come back within LPIPS."""
+    original = to_tensor(portrait[300:684:6, 340:724:6])
+    measure = FaceLpips(lpips_network, original, whole_picture(64, 64), sizes=(64,))
+    limit = 0.005
+    bound = Steered(Linf(original, 40, torch.ones(1, 1, 1, 1)), LpipsBound(original, limit, measure))
+    judged = []
+
+    def loss(image: Tensor) -> Tensor:
+        judged.append(measure(image.detach()).item())
+        return image.mean()
+
+    result = attacks["pgd"](2)(loss, original, bound, seeded())
+    assert min(judged) > 2 * limit
+    assert 0 < measure(result).item() < 1.1 * limit
+    assert torch.equal(result, round_to_levels(result))
+
+
 # With a network
 
 

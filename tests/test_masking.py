@@ -6,8 +6,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shield.masking import FLOOR, FULL_CONTRAST, LASTING, LUMINANCE, SIGMA, blur, contrast_mask
+from shield.masking import FLOOR, FULL_CONTRAST, LASTING, SIGMA, blur, contrast_mask
 from shield.photo import to_tensor
+
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
 def noise(height: int, width: int, channels: int = 3) -> Tensor:

@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 import shield
 from shield.faces import detect
@@ -220,17 +220,12 @@ def test_alpha_and_profile_travel(tmp_path, small):
     picture = Image.fromarray(small)
     picture.putalpha(Image.fromarray(np.tile(np.arange(64, 224, 0.5, dtype=float).astype(np.uint8), (320, 1))))
     path = tmp_path / "me.png"
-    picture.save(path, icc_profile=_srgb())
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture.save(path, icc_profile=profile)
     _, written = shield.protect_file(path, recipe=shield.Recipe(steps=1))
     result = read(written[0])
     assert (result.alpha == np.asarray(picture.getchannel("A"))).all()
-    assert result.icc == _srgb()
-
-
-def _srgb():
-    from PIL import ImageCms
-
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert result.icc == profile
 
 
 @pytest.mark.parametrize(
