@@ -21,7 +21,7 @@ from shield.faces import Face, detect, whole_picture
 from shield.photo import Photo, check_writable, encode, open_photo, write_atomically
 from shield.recipe import Recipe
 from shield.region import region_of
-from shield.surrogates import load_surrogate, surrogates
+from shield.surrogates import load_surrogates
 from shield.verify.controls import resaved, sign_noise
 from shield.verify.effects import Manipulation, measure_effects
 from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, FaceReport, FileReport, Report
@@ -117,7 +117,7 @@ def verify(
         RESAVED: resaved(before, after.format, settings.quality),
         NOISE: noise,
     }
-    parts = [load_surrogate(name, place) for name in surrogates]
+    parts = load_surrogates(place)
     seen = recipe.surrogates if recipe else ()
     effects, manipulations = measure_effects(before.pixels, pictures, faces, parts, seen, place)
     report = Report(
