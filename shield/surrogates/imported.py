@@ -44,9 +44,8 @@ def import_model(path: str | Path, family: str, name: str | None = None, size: i
     name = _free_name(name if name is not None else _name_for(path, family))
     side = _suitable_size(kind, size)
     checkpoint = read_checkpoint(path)
-    tensors = {key: _stored(value) for key, value in checkpoint.cleaned(kind.statistics).items()}
-    fit(kind, tensors, str(path))
-    data = safetensors.torch.save(tensors)
+    fit(kind, checkpoint.tensors, str(path))
+    data = safetensors.torch.save({key: _stored(value) for key, value in kind.cleaned(checkpoint.tensors).items()})
     entry = ImportedEntry(
         name=name,
         file=f"{name}.safetensors",
@@ -130,8 +129,6 @@ def _suitable_size(family: Family, size: int | None) -> int:
 
 def _stored(value: Tensor) -> Tensor:
     """float16, but for the rare tensor whose numbers do not fit."""
-    if not value.is_floating_point():
-        return value
     half = value.detach().to(torch.float16, copy=True).contiguous()
     return half if half.isfinite().all() else value.detach().to(torch.float32, copy=True).contiguous()
 

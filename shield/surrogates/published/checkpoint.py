@@ -19,9 +19,6 @@ from shield.errors import InputError, WeightsError
 
 WRAPPERS = ("G", "gen_test", "g_ema", "state_dict", "model")  # keys under which authors store the generator's weights
 PARALLEL = "module."  # what training on several GPUs puts before every key
-LEFT_OUT = ("debug", "preprocessing")  # modules that repeat others or only prepare pictures
-STATISTICS = ("running_mean", "running_var")
-COUNTER = "num_batches_tracked"
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"  # how the two formats of torch.save begin
 FOREIGN = re.compile(r"(?:GLOBAL|Unsupported class)\s+(\S+)")  # in what torch says of a pickled object
@@ -33,19 +30,6 @@ class Checkpoint:
 
     tensors: Mapping[str, Tensor]
     sha256: str
-
-    def cleaned(self, statistics: bool) -> dict[str, Tensor]:
-        """The tensors that a network is loaded from.
-
-        InstanceNorm works on the picture's own statistics, so that the running ones go, but for networks with
-        BatchNorm (``statistics``), which need theirs.
-        """
-        unwanted = (COUNTER,) if statistics else (COUNTER, *STATISTICS)
-        return {
-            key: value
-            for key, value in self.tensors.items()
-            if not key.startswith(LEFT_OUT) and key.rpartition(".")[2] not in unwanted
-        }
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -88,7 +72,10 @@ def _complaint(data: bytes, path: Path, error: Exception) -> str:
             "trust it, save the network's weights with torch.save(network.state_dict(), 'weights.pth') and import that."
         )
     if data.startswith((ZIP, PICKLE)):
-        return f"{path} is damaged or not whole: {len(data):,} bytes that torch cannot read to the end; get it again."
+        return (
+            f"{path} ends too early, is damaged, or was not written by torch.save "
+            f"(torch cannot make sense of its {len(data):,} bytes); get it again."
+        )
     return f"{path} is no checkpoint of PyTorch: it begins with {data[:16]!r}; give the file that the authors publish."
 
 

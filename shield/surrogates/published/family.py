@@ -14,6 +14,9 @@ from shield.registry import Registry
 Tensors = Mapping[str, Tensor]
 Edits = Mapping[str, Sequence[float]]  # names to condition vectors; an empty vector where a network takes none
 
+LEFT_OUT = ("debug", "preprocessing")  # modules of a file that repeat others or only prepare pictures
+STATISTICS = ("running_mean", "running_var")
+COUNTER = "num_batches_tracked"
 SMALLEST_SIZE, LARGEST_SIZE = 32, 1024  # px: of the pictures that an imported network is given
 
 
@@ -40,6 +43,18 @@ class Family:
     build: Callable[[Tensors], tuple[nn.Module, Edits]]
     statistics: bool = False
     framing: Framing = PORTRAIT
+
+    def cleaned(self, tensors: Tensors) -> dict[str, Tensor]:
+        """The tensors of a file that the network is loaded from.
+
+        InstanceNorm works on the picture's own statistics, so that those of a file go; BatchNorm keeps them.
+        """
+        unwanted = (COUNTER,) if self.statistics else (COUNTER, *STATISTICS)
+        return {
+            key: value
+            for key, value in tensors.items()
+            if not key.startswith(LEFT_OUT) and key.rpartition(".")[2] not in unwanted
+        }
 
 
 families: Registry[Family] = Registry("family of published networks")
@@ -71,24 +86,25 @@ class Editor(nn.Module):
 
 
 def fit(family: Family, tensors: Tensors, source: str) -> tuple[nn.Module, Edits]:
-    """The family's network with these tensors as weights, frozen, and its edits.
+    """The family's network with these tensors of a file as weights, float32 and frozen, and its edits.
 
     Raises WeightsError, which names ``source``, what was expected and what was found, where a tensor is missing, left
     over, of another shape, or not of finite numbers.
     """
+    weights = family.cleaned(tensors)
     try:
-        network, edits = _skeleton(family, tensors)
-        _check_numbers(tensors)
+        network, edits = _skeleton(family, weights)
+        _check_numbers(weights)
     except MisfitError as misfit:
         raise WeightsError(f"{source} is not a generator of {family.title}: {misfit}{_advice(tensors)}.") from misfit
-    network.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
+    network.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
     return network.eval().requires_grad_(False), edits
 
 
-def _skeleton(family: Family, tensors: Tensors) -> tuple[nn.Module, Edits]:
+def _skeleton(family: Family, weights: Tensors) -> tuple[nn.Module, Edits]:
     with torch.device("meta"):  # shapes alone: comparing them costs neither memory nor time
-        network, edits = family.build(tensors)
-    _check_shapes({key: value.shape for key, value in network.state_dict().items()}, tensors)
+        network, edits = family.build(weights)
+    _check_shapes({key: value.shape for key, value in network.state_dict().items()}, weights)
     return network, edits
 
 
@@ -111,9 +127,10 @@ def _check_numbers(tensors: Tensors) -> None:
 
 
 def _advice(tensors: Tensors) -> str:
+    """What the tensors are, if anything that shield knows."""
     for name, family in families.items():
         try:
-            _skeleton(family, tensors)
+            _skeleton(family, family.cleaned(tensors))
         except MisfitError:
             continue
         return f"; it fits {family.title}, so import it as {name}"
