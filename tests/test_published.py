@@ -317,8 +317,10 @@ def test_the_promises_are_those_of_test_surrogates() -> None:
     assert {"test_the_gradient_reaches_every_channel", "test_describes_itself"} <= globals().keys()
 
 
-def test_training_mode_changes_nothing(surrogate: Editor) -> None:
-    faces = noise(size=surrogate.size)
+@every_layout
+def test_training_mode_changes_nothing(published: Published, home: Path, tmp_path: Path) -> None:
+    surrogate = imported(random_weights(published.layout(WIDTH)), published.family, tmp_path)
+    faces = noise()
     evaluated = surrogate(faces)
     assert torch.equal(surrogate.train()(faces), evaluated)
 

@@ -32,7 +32,7 @@ def build(tensors: Tensors) -> tuple[nn.Module, Edits]:
 AGGAN = families.register("aggan")(
     Family(
         "AGGAN (AttentionGAN v1)",
-        "CC BY-NC-SA 4.0",
+        "CC BY-NC-SA",
         "Face manipulator with attention: hair colour, sex, age.",
         size=128,
         multiple=4,

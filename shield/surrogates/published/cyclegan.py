@@ -17,5 +17,5 @@ def build(tensors: Tensors) -> tuple[nn.Module, Edits]:
 
 
 CYCLEGAN = families.register("cyclegan")(
-    Family("CycleGAN", "BSD-2-Clause", "Picture translator, one direction of a pair.", 256, 2**STEPS, build)
+    Family("CycleGAN", "BSD", "Picture translator, one direction of a pair.", 256, 2**STEPS, build)
 )

@@ -24,5 +24,5 @@ def build(tensors: Tensors) -> tuple[nn.Module, Edits]:
 
 
 PIX2PIXHD = families.register("pix2pixhd")(
-    Family("pix2pixHD", "BSD-2-Clause", "Photo editor, one edit.", size=256, multiple=2**STEPS, build=build)
+    Family("pix2pixHD", "BSD", "Photo editor, one edit.", size=256, multiple=2**STEPS, build=build)
 )
