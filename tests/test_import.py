@@ -154,11 +154,10 @@ def test_without_a_name_or_size_family_and_file_make_them(home: Path, tmp_path: 
 def test_protect_and_verify_use_an_imported_model(mine: Path, photo: Path) -> None:
     result = run(app, ["protect", str(photo), "--surrogate", "mine", "--steps", "2", "--json"])
     assert result.exit_code in (0, 1), result.output
-    rows = json.loads(result.stdout)["effects"]
-    assert {row["surrogate"] for row in rows if row["seen"]} == {"mine"}
-    assert {row["surrogate"] for row in rows if not row["seen"]} == {"stargan", "identity"} | (
-        set(surrogates._parts) - {"mine"}
-    )
+    report = json.loads(result.stdout)
+    assert report["weights"]["mine"] == sha256(mine)
+    assert {row["surrogate"] for row in report["effects"] if row["seen"]} == {"mine"}
+    assert {row["surrogate"] for row in report["effects"] if not row["seen"]} == set(surrogates._parts)
 
 
 def test_models_lists_imported_ones(mine: Path) -> None:

@@ -27,7 +27,7 @@ from shield.verify.effects import Manipulation, measure_effects
 from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, FaceReport, FileReport, Report
 from shield.verify.sheet import contact_sheet
 from shield.verify.visibility import FaceVisibility, face_visibility, photo_visibility
-from shield.weights import manifest
+from shield.weights import imported_models, manifest
 
 PACKAGES = ("shield", "torch", "lpips", "pillow", "numpy", "kornia", "onnxruntime")
 SHORTEST, THINNEST = 64, 16  # the networks that measure visibility need as much
@@ -128,7 +128,7 @@ def verify(
         tuple(map(_face, faces, visible, noise_lpips)),
         photo_visibility(before.pixels, after.pixels, regions, place),
         tuple(effects),
-        {name: entry.sha256 for name, entry in manifest().items()},
+        {name: entry.sha256 for name, entry in (manifest() | imported_models()).items()},
         {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
         _machine(place),
         {"verification": time.perf_counter() - began},
