@@ -11,12 +11,13 @@ from shield.errors import (
     ShieldError,
     WeightsError,
 )
+from shield.faces import Framing
 from shield.pipeline import Protection, protect, protect_file
 from shield.recipe import PRESETS, Recipe
-from shield.surrogates import surrogates
+from shield.surrogates import Surrogate, families, import_model, register_surrogate, remove_model, surrogates
 from shield.training import recipes, train_model
 from shield.verify import Report, Verification, verify
-from shield.weights import WeightsEntry, check_weights, manifest
+from shield.weights import ImportedEntry, WeightsEntry, check_weights, imported_models, manifest
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,8 @@ __all__ = [
     "PRESETS",
     "BoundError",
     "FaceError",
+    "Framing",
+    "ImportedEntry",
     "InputError",
     "PhotoError",
     "Protection",
@@ -32,16 +35,22 @@ __all__ = [
     "Report",
     "SearchError",
     "ShieldError",
+    "Surrogate",
     "Verification",
     "WeightsEntry",
     "WeightsError",
     "__version__",
     "attacks",
     "check_weights",
+    "families",
+    "import_model",
+    "imported_models",
     "manifest",
     "protect",
     "protect_file",
     "recipes",
+    "register_surrogate",
+    "remove_model",
     "surrogates",
     "train_model",
     "verify",

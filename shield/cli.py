@@ -27,8 +27,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+models = typer.Typer(invoke_without_command=True)
+app.add_typer(models, name="models")
 console = Console()
 errors = Console(stderr=True)
+
+
+def _surrogate_names() -> str:
+    """For the help; it must come even where the user's models cannot be listed."""
+    try:
+        return ", ".join(shield.surrogates)
+    except shield.WeightsError:
+        return "see shield models"
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
@@ -47,7 +58,7 @@ def protect(
         str, typer.Option(help=f"How visible the change may be: {', '.join(shield.PRESETS)}.")
     ] = "balanced",
     surrogate: Annotated[
-        list[str] | None, typer.Option(help=f"Protect against this one (repeatable): {', '.join(shield.surrogates)}.")
+        list[str] | None, typer.Option(help=f"Protect against this one (repeatable): {_surrogate_names()}.")
     ] = None,
     attack: Annotated[str, typer.Option(help=f"How to search: {', '.join(shield.attacks)}.")] = DEFAULT.attack,
     steps: Annotated[int, typer.Option(help="Steps of the search, at most.")] = DEFAULT.steps,
@@ -118,24 +129,57 @@ def verify(
     raise typer.Exit(DONE if report.reached and report.bound_kept is not False else NOT_REACHED)
 
 
-@app.command()
-def models(as_json: Json = False) -> None:
-    """List the networks that shield brings, and check that their files are unchanged."""
+@models.callback()
+def list_models(context: typer.Context, as_json: Json = False) -> None:
+    """List the networks that shield brings and those you imported, and check that their files are unchanged."""
+    if context.invoked_subcommand is not None:
+        return
     with _reported():
-        entries = shield.manifest()
+        entries = shield.manifest() | shield.imported_models()
         faults = {name: shield.check_weights(name) for name in entries}
+        roles = {name: name in shield.surrogates for name in entries}
     if as_json:
         rows = [asdict(entry) | {"intact": faults[name] is None} for name, entry in entries.items()]
         typer.echo(json.dumps(rows, indent=2))
     else:
         table = Table("model", "what it does", "licence", "surrogate", "file")
         for name, entry in entries.items():
-            role = "yes" if name in shield.surrogates else ""
-            table.add_row(name, entry.what, entry.licence, role, "altered or missing" if faults[name] else "intact")
+            state = "altered or missing" if faults[name] else "intact"
+            table.add_row(escape(name), entry.what, entry.licence, "yes" if roles[name] else "", state)
         console.print(table)
     for fault in filter(None, faults.values()):
         _complain(fault)
     raise typer.Exit(BAD_INPUT if any(faults.values()) else DONE)
+
+
+@models.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(help="A checkpoint as its authors publish it. It is never changed.")],
+    family: Annotated[str, typer.Option("--as", help=f"What it is: {', '.join(shield.families)}.")],
+    name: Annotated[str | None, typer.Option(help="What to call it. Default: the family's name and FILE's.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the faces it edits, in px. Default: the family's.")] = None,
+) -> None:
+    """Check FILE, convert it, and keep it in your model folder: from then on it is a surrogate in every command.
+
+    The folder is the one that SHIELD_MODELS names, or shield/models in your user data. Exit codes: 0 done; 2 bad input.
+    """
+    with _reported():
+        entry = shield.import_model(file, family, name, size)
+    console.print(
+        f"imported {entry.source} (sha256 {entry.source_sha256[:12]}...) as {entry.name}: {entry.what} "
+        f"Licence: {entry.licence}. Use it with --surrogate {entry.name}.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@models.command("remove")
+def remove_model(name: Annotated[str, typer.Argument(help="A model that you imported.")]) -> None:
+    """Take an imported model out of your model folder."""
+    with _reported():
+        shield.remove_model(name)
+    console.print(f"removed {name}", markup=False, highlight=False)
 
 
 @app.command()

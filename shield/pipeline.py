@@ -35,7 +35,7 @@ from shield.photo import (
 )
 from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
-from shield.surrogates import load_surrogate
+from shield.surrogates import load_surrogate, load_surrogates
 from shield.verify import Report, Verification, find_faces, report_path, verify
 
 BISECTIONS = 7
@@ -109,6 +109,7 @@ def protect(
     photo = open_photo(source)
     wanted = output_format(photo, recipe.format)
     check_encodable(photo, wanted)
+    load_surrogates(pick_device(recipe.device))  # one that cannot be loaded is refused before the search
     began = time.perf_counter()
     faces = find_faces(photo, recipe.whole)
     regions = [region_of(face, photo.width, photo.height) for face in faces]

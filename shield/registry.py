@@ -1,6 +1,7 @@
 """A registry: names to parts. Each room (surrogates, attacks, transforms, ...) has one."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Generic, TypeVar
 
 from shield.errors import RecipeError
@@ -12,12 +13,14 @@ class Registry(Mapping[str, T], Generic[T]):
     """A read-only mapping that parts enter by decorator.
 
     A second part under a taken name raises ValueError (a programming error); an unknown name raises RecipeError
-    (a user's error) that lists the known ones.
+    (a user's error) that lists the known ones. Where two have a part of the same name, an own part comes before those
+    of the mappings that it follows.
     """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._parts: dict[str, T] = {}
+        self._followed: list[Mapping[str, T]] = []
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator: enter the decorated part under ``name``."""
@@ -30,16 +33,21 @@ class Registry(Mapping[str, T], Generic[T]):
 
         return enter
 
+    def follow(self, others: Mapping[str, T]) -> None:
+        """Hold the parts of another mapping as well, as they are at every access."""
+        self._followed.append(others)
+
     def __getitem__(self, name: str) -> T:
-        if name not in self._parts:
-            raise RecipeError(f"There is no {self.kind} named {name!r}; choose from: {', '.join(sorted(self))}.")
-        return self._parts[name]
+        for parts in (self._parts, *self._followed):
+            if name in parts:
+                return parts[name]
+        raise RecipeError(f"There is no {self.kind} named {name!r}; choose from: {', '.join(sorted(self))}.")
 
     def __contains__(self, name: object) -> bool:
-        return name in self._parts
+        return any(name in parts for parts in (self._parts, *self._followed))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._parts)
+        return iter(dict.fromkeys(chain(self._parts, *self._followed)))
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(list(iter(self)))

@@ -1,10 +1,16 @@
-"""The weights in models/: where they lie, what the manifest says of them, and that not a byte has changed."""
+"""Weights: where they lie, what a manifest says of them, and that not a byte has changed.
+
+Those of models/ come with shield; those of the user's model folder were imported.
+"""
 
 import hashlib
+import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
+from platformdirs import user_data_path
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
@@ -15,6 +21,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+REINSTALL = "install shield again"
 
 
 @dataclass(frozen=True)
@@ -31,20 +40,76 @@ class WeightsEntry:
     training: str
 
 
+@dataclass(frozen=True)
+class ImportedEntry(WeightsEntry):
+    """One model that the user imported. ``source`` is the name of the file it was made from, of ``source_sha256``."""
+
+    family: str
+    source_sha256: str
+
+
+Entry = TypeVar("Entry", bound=WeightsEntry)
+
+
 def models_folder() -> Path:
     """models/ inside the installed package, or at the top of a checkout."""
     inside = Path(__file__).parent / "models"
     return inside if inside.is_dir() else Path(__file__).parent.parent / "models"
 
 
+def user_models_folder() -> Path:
+    """Where imported models lie: the folder that SHIELD_MODELS names, or the platform's for a user's data."""
+    named = os.environ.get("SHIELD_MODELS")
+    return Path(named).expanduser() if named else user_data_path("shield", appauthor=False) / "models"
+
+
+def user_manifest() -> Path:
+    """The manifest of the imported models."""
+    return user_models_folder() / "manifest.toml"
+
+
 def manifest() -> dict[str, WeightsEntry]:
     """Every entry of manifest.toml by name. Raises WeightsError where the manifest is missing or broken."""
-    path = models_folder() / "manifest.toml"
+    return _entries(models_folder() / "manifest.toml", WeightsEntry, REINSTALL)
+
+
+def imported_models() -> dict[str, ImportedEntry]:
+    """Every model that the user imported, by name. Raises WeightsError where the manifest is broken."""
+    path = user_manifest()
+    return _entries(path, ImportedEntry, "mend it, or delete it and import again") if path.exists() else {}
+
+
+def _entries(path: Path, kind: type[Entry], advice: str) -> dict[str, Entry]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {name: WeightsEntry(name=name, **row) for name, row in table.items()}
+        return {name: _entry(kind, name, row) for name, row in table.items()}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}); install shield again.") from error
+        raise WeightsError(f"{path} cannot be read ({error}); {advice}.") from error
+
+
+def _entry(kind: type[Entry], name: str, row: dict[str, Any]) -> Entry:
+    entry = kind(name=name, **row)
+    for field in fields(entry):
+        value, expected = getattr(entry, field.name), int if field.name == "size" else str
+        if type(value) is not expected:
+            raise TypeError(f"{field.name} of {name!r} is {value!r}, expected {expected.__name__}")
+    if Path(entry.file).name != entry.file:
+        raise TypeError(f"file of {name!r} is {entry.file!r}, expected a name without folders")
+    return entry
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _located(name: str) -> tuple[WeightsEntry, Path, str]:
+    """A model's entry, the path of its file, and what to do where that is broken."""
+    if entry := manifest().get(name):
+        return entry, models_folder() / entry.file, REINSTALL
+    if entry := imported_models().get(name):
+        advice = f"take the model out with 'shield models remove {name}' and import it again"
+        return entry, user_models_folder() / entry.file, advice
+    raise WeightsError(f"models/manifest.toml does not list {name!r}; {REINSTALL}.")
 
 
 def read_weights(name: str) -> bytes:
@@ -52,19 +117,17 @@ def read_weights(name: str) -> bytes:
 
     Raises WeightsError where the file is missing or altered: shield never runs on other weights than it says.
     """
-    entry = manifest().get(name)
-    if entry is None:
-        raise WeightsError(f"models/manifest.toml does not list {name!r}; install shield again.")
-    path = models_folder() / entry.file
+    entry, path, advice = _located(name)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"The weights {path} are missing; install shield again.") from error
-    found = hashlib.sha256(data).hexdigest()
+        raise WeightsError(f"The weights {path} are missing; {advice}.") from error
+    found = sha256_of(data)
     if found != entry.sha256:
+        known = "that were imported" if isinstance(entry, ImportedEntry) else "shield was tested with"
         raise WeightsError(
-            f"The weights {path} are not the ones shield was tested with "
-            f"(sha256 {found[:12]}..., expected {entry.sha256[:12]}...); install shield again."
+            f"The weights {path} are not the ones {known} "
+            f"(sha256 {found[:12]}..., expected {entry.sha256[:12]}...); {advice}."
         )
     return data
 

@@ -1,5 +1,6 @@
 """What every test may use: the portrait, the processor, the networks of models/ loaded once, shared/ where it is."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from shield.surrogates import Surrogate, load_surrogate
 # One thread whatever the machine: sums keep their order, and with it their last bit, and the small tensors of most
 # tests are done long before threads on a busy machine have found one another.
 torch.set_num_threads(1)
+
+# The models that whoever runs the tests has imported stay out of them: a folder that is not there.
+os.environ["SHIELD_MODELS"] = str(Path(__file__).with_name("no-models"))
 
 
 @pytest.fixture(scope="session")

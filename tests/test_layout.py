@@ -18,7 +18,7 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks errors pipeline recipe surrogates training verify weights",
+    "shield": "attacks errors faces pipeline recipe surrogates training verify weights",
     "errors": "",
     "objectives": "",
     "masking": "",
@@ -28,7 +28,7 @@ MAY_USE = {
     "weights": "errors",
     "lpips": "errors weights",
     "faces": "errors weights",
-    "surrogates": "errors faces objectives registry weights",
+    "surrogates": "errors faces objectives photo registry weights",
     "bounds": "faces lpips",
     "attacks": "bounds errors photo registry",
     "disruption": "device faces objectives surrogates",

@@ -51,3 +51,15 @@ def test_registries_do_not_share_parts() -> None:
     other: Registry[int] = Registry("colour")
     assert dict(filled()) != dict(other)
     assert len(other) == 0
+
+
+def test_follows_other_mappings_as_they_are_at_every_access() -> None:
+    registry, others = filled(), {"green": 3, "red": 4}
+    registry.follow(others)
+    assert dict(registry) == {"red": 1, "blue": 2, "green": 3}
+    assert len(registry) == 3
+    assert "green" in registry
+    del others["green"]
+    assert "green" not in registry
+    with pytest.raises(RecipeError, match="no colour named 'green'"):
+        registry["green"]

@@ -1,6 +1,20 @@
 """Surrogates: networks like those that will be pointed at the photo. One file and one word here each."""
 
 from shield.surrogates import identity, stargan
-from shield.surrogates.surrogate import Surrogate, load_surrogate, surrogates
+from shield.surrogates.imported import import_model, remove_model
+from shield.surrogates.own import register_surrogate
+from shield.surrogates.published import families
+from shield.surrogates.surrogate import Surrogate, load_surrogate, load_surrogates, surrogates
 
-__all__ = ["Surrogate", "identity", "load_surrogate", "stargan", "surrogates"]
+__all__ = [
+    "Surrogate",
+    "families",
+    "identity",
+    "import_model",
+    "load_surrogate",
+    "load_surrogates",
+    "register_surrogate",
+    "remove_model",
+    "stargan",
+    "surrogates",
+]

@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from shield.errors import InputError
 from shield.faces import Framing
 from shield.registry import Registry
 
@@ -40,8 +41,31 @@ _loaded: dict[tuple[str, str], Surrogate] = {}
 
 
 def load_surrogate(name: str, device: torch.device) -> Surrogate:
-    """The surrogate of that name on a device, loaded once. Raises RecipeError for an unknown name."""
+    """The surrogate of that name on a device, loaded once.
+
+    Raises RecipeError for an unknown name, InputError where what its loader returns is no surrogate.
+    """
     key = name, str(device)
     if key not in _loaded:
-        _loaded[key] = surrogates[name](device)
+        _loaded[key] = _checked(name, surrogates[name](device))
     return _loaded[key]
+
+
+def load_surrogates(device: torch.device) -> list[Surrogate]:
+    """Every surrogate of the registry on a device. Raises what ``load_surrogate`` raises."""
+    return [load_surrogate(name, device) for name in surrogates]
+
+
+def forget(name: str) -> None:
+    """Let the next ``load_surrogate`` of that name load it anew."""
+    for key in [key for key in _loaded if key[0] == name]:
+        del _loaded[key]
+
+
+def _checked(name: str, surrogate: Surrogate) -> Surrogate:
+    promised = (*Surrogate.__annotations__, "distance")
+    if missing := [what for what in promised if not hasattr(surrogate, what)]:
+        raise InputError(f"What is registered as the surrogate {name!r} has no {', '.join(missing)}; add that to it.")
+    if surrogate.name != name:
+        raise InputError(f"The surrogate registered as {name!r} calls itself {surrogate.name!r}; give both one name.")
+    return surrogate

@@ -21,13 +21,13 @@ from shield.faces import Face, detect, whole_picture
 from shield.photo import Photo, check_writable, encode, open_photo, write_atomically
 from shield.recipe import Recipe
 from shield.region import region_of
-from shield.surrogates import load_surrogate, surrogates
+from shield.surrogates import load_surrogates
 from shield.verify.controls import resaved, sign_noise
 from shield.verify.effects import Manipulation, measure_effects
 from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, FaceReport, FileReport, Report
 from shield.verify.sheet import contact_sheet
 from shield.verify.visibility import FaceVisibility, face_visibility, photo_visibility
-from shield.weights import manifest
+from shield.weights import imported_models, manifest
 
 PACKAGES = ("shield", "torch", "lpips", "pillow", "numpy", "kornia", "onnxruntime")
 SHORTEST, THINNEST = 64, 16  # the networks that measure visibility need as much
@@ -117,7 +117,7 @@ def verify(
         RESAVED: resaved(before, after.format, settings.quality),
         NOISE: noise,
     }
-    parts = [load_surrogate(name, place) for name in surrogates]
+    parts = load_surrogates(place)
     seen = recipe.surrogates if recipe else ()
     effects, manipulations = measure_effects(before.pixels, pictures, faces, parts, seen, place)
     report = Report(
@@ -128,7 +128,7 @@ def verify(
         tuple(map(_face, faces, visible, noise_lpips)),
         photo_visibility(before.pixels, after.pixels, regions, place),
         tuple(effects),
-        {name: entry.sha256 for name, entry in manifest().items()},
+        {name: entry.sha256 for name, entry in (manifest() | imported_models()).items()},
         {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
         _machine(place),
         {"verification": time.perf_counter() - began},

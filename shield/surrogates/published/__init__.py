@@ -1,0 +1,22 @@
+"""Published networks: how their authors' files become surrogates. One file and one word here each."""
+
+from shield.surrogates.published import aggan, attgan, cyclegan, ganimation, pix2pixhd, stargan
+from shield.surrogates.published.checkpoint import Checkpoint, read_checkpoint
+from shield.surrogates.published.family import LARGEST_SIZE, SMALLEST_SIZE, Editor, Family, families, fit
+
+__all__ = [
+    "LARGEST_SIZE",
+    "SMALLEST_SIZE",
+    "Checkpoint",
+    "Editor",
+    "Family",
+    "aggan",
+    "attgan",
+    "cyclegan",
+    "families",
+    "fit",
+    "ganimation",
+    "pix2pixhd",
+    "read_checkpoint",
+    "stargan",
+]

@@ -1,0 +1,165 @@
+"""What a family of published networks is, and how its tensors become a surrogate."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from shield.errors import WeightsError
+from shield.faces import PORTRAIT, Framing
+from shield.objectives import l2
+from shield.registry import Registry
+
+Tensors = Mapping[str, Tensor]
+Edits = Mapping[str, Sequence[float]]  # names to condition vectors; an empty vector where a network takes none
+
+LEFT_OUT = ("debug", "preprocessing")  # modules of a file that repeat others or only prepare pictures
+STATISTICS = ("running_mean", "running_var")
+COUNTER = "num_batches_tracked"
+SMALLEST_SIZE, LARGEST_SIZE = 32, 1024  # px: of the pictures that an imported network is given
+
+
+class MisfitError(Exception):
+    """Why tensors are not of a family: the second half of a sentence."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks that share a layout.
+
+    ``size``: of the pictures they were trained on, in px; ``multiple``: what any other size is a multiple of.
+    ``build``: tensors to a network of their sizes, its weights still to be loaded, and to the edits it is asked for;
+    raises MisfitError. The network takes faces (N, 3, h, w) in [-1, 1] and conditions (N, C) and returns faces in
+    [-1, 1]. ``statistics``: the network normalises by statistics stored in the file. ``framing``: shield's portrait
+    framing, which is close to the authors' centre crop of CelebA.
+    """
+
+    title: str
+    licence: str
+    what: str
+    size: int
+    multiple: int
+    build: Callable[[Tensors], tuple[nn.Module, Edits]]
+    statistics: bool = False
+    framing: Framing = PORTRAIT
+
+    def cleaned(self, tensors: Tensors) -> dict[str, Tensor]:
+        """The tensors of a file that the network is loaded from.
+
+        InstanceNorm works on the picture's own statistics, so that those of a file go; BatchNorm keeps them.
+        """
+        unwanted = (COUNTER,) if self.statistics else (COUNTER, *STATISTICS)
+        return {
+            key: value
+            for key, value in tensors.items()
+            if not key.startswith(LEFT_OUT) and key.rpartition(".")[2] not in unwanted
+        }
+
+
+families: Registry[Family] = Registry("family of published networks")
+
+
+class Editor(nn.Module):
+    """A published network as a surrogate: faces (N, 3, s, s) in [0, 1] to (N, E, 3, s, s) in [-1, 1]."""
+
+    threshold = 0.05  # l2, Ruiz et al. 2020
+    makes_pictures = True
+
+    conditions: Tensor
+
+    def __init__(self, name: str, family: Family, network: nn.Module, edits: Edits, size: int) -> None:
+        super().__init__()
+        self.name, self.size, self.licence, self.framing = name, size, family.licence, family.framing
+        self.edits = tuple(edits)
+        self.network = network
+        self.register_buffer("conditions", torch.tensor(list(edits.values()), dtype=torch.float32))
+
+    def forward(self, faces: Tensor) -> Tensor:
+        count, edits = len(faces), len(self.edits)
+        repeated = (2 * faces - 1).repeat_interleave(edits, 0)  # (N E, 3, s, s): a face's edits lie together
+        results: Tensor = self.network(repeated, self.conditions.repeat(count, 1))
+        return results.view(count, edits, *results.shape[1:])
+
+    def distance(self, results: Tensor, clean: Tensor) -> Tensor:
+        return l2(results, clean)
+
+
+def fit(family: Family, tensors: Tensors, source: str) -> tuple[nn.Module, Edits]:
+    """The family's network with these tensors of a file as weights, float32 and frozen, and its edits.
+
+    Raises WeightsError, which names ``source``, what was expected and what was found, where a tensor is missing, left
+    over, of another shape, or not of finite numbers.
+    """
+    weights = family.cleaned(tensors)
+    try:
+        network, edits = _skeleton(family, weights)
+        _check_numbers(weights)
+    except MisfitError as misfit:
+        raise WeightsError(f"{source} is not a generator of {family.title}: {misfit}{_advice(tensors)}.") from misfit
+    network.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
+    return network.eval().requires_grad_(False), edits
+
+
+def _skeleton(family: Family, weights: Tensors) -> tuple[nn.Module, Edits]:
+    with torch.device("meta"):  # shapes alone: comparing them costs neither memory nor time
+        network, edits = family.build(weights)
+    _check_shapes({key: value.shape for key, value in network.state_dict().items()}, weights)
+    return network, edits
+
+
+def _check_shapes(expected: Mapping[str, torch.Size], tensors: Tensors) -> None:
+    if missing := [key for key in expected if key not in tensors]:
+        raise MisfitError(f"it has no {_first_of(missing)}")
+    if extra := [key for key in tensors if key not in expected]:
+        raise MisfitError(f"it has {_first_of(extra)}, which is not expected")
+    for key, shape in expected.items():
+        if tensors[key].shape != shape:
+            raise MisfitError(f"its {key} is {_words(tensors[key].shape)}, expected {_words(shape)}")
+
+
+def _check_numbers(tensors: Tensors) -> None:
+    for key, value in tensors.items():
+        if not value.is_floating_point():
+            raise MisfitError(f"its {key} holds {str(value.dtype).removeprefix('torch.')}, expected floats")
+        if not value.isfinite().all():
+            raise MisfitError(f"its {key} holds values that are not finite numbers")
+
+
+def _advice(tensors: Tensors) -> str:
+    """What the tensors are, if anything that shield knows."""
+    for name, family in families.items():
+        try:
+            _skeleton(family, family.cleaned(tensors))
+        except MisfitError:
+            continue
+        return f"; it fits {family.title}, so import it as {name}"
+    return ""
+
+
+def dimensions(tensors: Tensors, key: str, count: int = 4) -> list[int]:
+    """The shape of a tensor. Raises MisfitError where it is missing, empty, or has not ``count`` dimensions."""
+    if key not in tensors:
+        raise MisfitError(f"it has no {key}")
+    shape = tensors[key].shape
+    if len(shape) != count or 0 in shape:
+        raise MisfitError(f"its {key} is {_words(shape)}, expected {count} dimensions, none of them 0")
+    return list(shape)
+
+
+def one_at_a_time(names: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """Edits that each set one condition to 1 and the others to 0, in the order of the conditions."""
+    return {name: tuple(float(column == row) for column in range(len(names))) for row, name in enumerate(names)}
+
+
+def numbered(count: int) -> list[str]:
+    """Names for conditions of which nothing is known."""
+    return [f"condition {number + 1}" for number in range(count)]
+
+
+def _first_of(keys: Sequence[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{keys[0]} (and {len(keys) - 1} more)"
+
+
+def _words(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape)) or "a single number"
