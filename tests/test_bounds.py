@@ -236,6 +236,22 @@ def test_a_whole_step_is_the_radius(original: Tensor) -> None:
     assert torch.allclose(255 * step, LEVELS * weights().expand_as(original))
 
 
+@pytest.mark.parametrize("chroma", [0.0, 0.5])
+def test_colours_change_by_their_share_only(original: Tensor, chroma: float) -> None:
+    """Where the ends of the range do not cut: half a radius off at most, and grey moves freely."""
+    middle = 0.2 + 0.6 * original
+    image = far(middle)
+    projected = Linf(middle, LEVELS, weights(), chroma).project(image)
+    change = projected - middle
+    colour = change - change.mean(1, keepdim=True)
+    radius = (LEVELS / 255 * weights()).expand_as(change)
+    assert (change.abs() <= radius + TINY).all()
+    assert (colour.abs() <= chroma * radius + TINY).all()
+    assert change.abs().max() == pytest.approx(LEVELS / 255, rel=0.05)
+    assert torch.allclose(Linf(middle, LEVELS, weights(), chroma).project(projected), projected, atol=1e-6)
+    assert not torch.allclose(Linf(middle, LEVELS, weights()).project(image), projected, atol=1e-3)
+
+
 # LPIPS
 
 
