@@ -248,13 +248,17 @@ def _composed(
     pixels: Pixels, regions: Sequence[Region], changes: Sequence[Tensor], factors: Sequence[float], levels: int
 ) -> Pixels:
     """The photo with every region's change, added, cut to ``levels`` and rounded."""
-    total = np.zeros(pixels.shape, np.float32)
+    top, left = min(region.top for region in regions), min(region.left for region in regions)
+    around = slice(top, max(region.bottom for region in regions)), slice(left, max(region.right for region in regions))
+    total = np.zeros(pixels[around].shape, np.float32)  # in place from here: a large photo's floats are many
     for region, change, factor in zip(regions, changes, factors, strict=True):
-        total[region.box] += 255 * factor * change[0].permute(1, 2, 0).numpy()
+        rows = slice(region.top - top, region.bottom - top)
+        columns = slice(region.left - left, region.right - left)
+        total[rows, columns] += (255 * factor * change[0]).permute(1, 2, 0).numpy()
+    np.clip(total, -levels, levels, out=total)
+    total += pixels[around]
     result = pixels.copy()
-    for region in regions:
-        changed = pixels[region.box] + total[region.box].clip(-levels, levels)
-        result[region.box] = np.rint(changed).clip(0, 255).astype(np.uint8)
+    result[around] = np.rint(total, out=total).clip(0, 255, out=total)
     return result
 
 

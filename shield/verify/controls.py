@@ -40,14 +40,14 @@ def sign_noise(
         dither, window = torch.rand(before.shape, generator=random).to(device), window.to(device)
 
         def at(strength: float, signs: Tensor = signs, dither: Tensor = dither, window: Tensor = window) -> Tensor:
-            return signs * (strength * window + dither).floor() / 255
+            return (strength * window + dither).floor_().mul_(signs).div_(255)  # in place: large photos are large
 
         low, high = 0.0, LARGEST_NOISE
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            inside = bool(measure((before + at(middle)).clamp(0, 1)) <= target)
+            inside = bool(measure(at(middle).add_(before).clamp_(0, 1)) <= target)
             low, high = (middle, high) if inside else (low, middle)
-        reached.append(float(measure((before + at(low)).clamp(0, 1))))
+        reached.append(float(measure(at(low).add_(before).clamp_(0, 1))))
         current = region.crop(noisy, device)  # a neighbour's noise may be there already
         noisy[region.box] = to_pixels(current + at(low))
     return noisy, reached
