@@ -455,8 +455,8 @@ def to_pixels(image: Tensor) -> NDArray[np.uint8]:
 
 def round_to_levels(image: Tensor) -> Tensor:
     """``image`` in [0, 1], any shape, as it will be once saved: the values that ``to_tensor(to_pixels(image))`` has."""
-    return _levels(image) / 255
+    return _levels(image).div_(255)
 
 
 def _levels(image: Tensor) -> Tensor:
-    return image.to(torch.float32).clamp(0, 1).mul(255).round()
+    return image.to(torch.float32).clamp(0, 1).mul_(255).round_()  # in place on clamp's copy

@@ -106,5 +106,6 @@ def _same(one: Face, other: Face) -> bool:
 def _session() -> Any:  # onnxruntime ships no types
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    options.enable_cpu_mem_arena = False  # it would keep the largest tile's activations for good
     options.log_severity_level = 3  # the file holds initialisers that nothing uses: no warning for each
     return onnxruntime.InferenceSession(read_weights("centerface"), options, providers=["CPUExecutionProvider"])

@@ -49,5 +49,5 @@ def sign_noise(
             low, high = (middle, high) if inside else (low, middle)
         reached.append(float(measure(at(low).add_(before).clamp_(0, 1))))
         current = region.crop(noisy, device)  # a neighbour's noise may be there already
-        noisy[region.box] = to_pixels(current + at(low))
+        noisy[region.box] = to_pixels(at(low).add_(current))
     return noisy, reached
