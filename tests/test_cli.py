@@ -203,15 +203,17 @@ def test_verify_refuses_photos_of_different_size(photo, tmp_path):
     assert "differ in size" in result.stderr
 
 
-def test_cancelling_leaves_nothing(photo, monkeypatch):
-    def cancelled(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("shield.pipeline._fit", cancelled)
+@pytest.mark.parametrize("when", ["shield.pipeline._fit", "shield.photo.os.replace"])
+def test_ctrl_c_leaves_nothing(photo, when):
+    code = (
+        "import os, signal, unittest.mock as mock; from shield.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"with mock.patch({when!r}, lambda *_: os.kill(os.getpid(), signal.SIGINT)): main()"
+    )
     before = listing(photo.parent)
-    result = run(app, ["protect", str(photo), "--steps", "1"])
-    assert result.exit_code == 130
-    assert "Cancelled" in result.stderr
+    call = [sys.executable, "-c", code, "protect", str(photo), "--steps", "1", "--threads", "1"]
+    result = subprocess.run(call, capture_output=True, text=True)
+    assert (result.returncode, result.stderr.strip()) == (130, "shield: Cancelled.")
     assert listing(photo.parent) == before
 
 
