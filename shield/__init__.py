@@ -13,6 +13,7 @@ from shield.errors import (
 )
 from shield.faces import Framing
 from shield.pipeline import Protection, protect, protect_file
+from shield.quality import Quality, evaluate_models
 from shield.recipe import PRESETS, Recipe
 from shield.surrogates import Surrogate, families, import_model, register_surrogate, remove_model, surrogates
 from shield.training import recipes, train_model
@@ -30,6 +31,7 @@ __all__ = [
     "InputError",
     "PhotoError",
     "Protection",
+    "Quality",
     "Recipe",
     "RecipeError",
     "Report",
@@ -42,6 +44,7 @@ __all__ = [
     "__version__",
     "attacks",
     "check_weights",
+    "evaluate_models",
     "families",
     "import_model",
     "imported_models",

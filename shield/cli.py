@@ -130,14 +130,49 @@ def verify(
 
 
 @models.callback()
-def list_models(context: typer.Context, as_json: Json = False) -> None:
+def list_models(
+    context: typer.Context,
+    evaluate: Annotated[
+        list[str] | None, typer.Option(help="Judge this manipulator's work instead (repeatable, side by side).")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="For --evaluate: folder with labels.csv and the archives of aligned faces.")
+    ] = None,
+    photos: Annotated[Path | None, typer.Option(help="For --evaluate: judge on the photos in this folder too.")] = None,
+    faces: Annotated[int, typer.Option(min=4, help="For --evaluate: how many test faces.")] = 300,
+    as_json: Json = False,
+) -> None:
     """List the networks that shield brings and those you imported, and check that their files are unchanged."""
     if context.invoked_subcommand is not None:
         return
     with _reported():
-        entries = shield.manifest() | shield.imported_models()
-        faults = {name: shield.check_weights(name) for name in entries}
-        roles = {name: name in shield.surrogates for name in entries}
+        if evaluate:
+            _evaluate(evaluate, data, photos, faces, as_json)
+        else:
+            _list(as_json)
+
+
+def _evaluate(names: list[str], data: Path | None, photos: Path | None, faces: int, as_json: bool) -> None:
+    if data is None:
+        raise shield.InputError("--evaluate needs test faces; name their folder with --data.")
+    figures = shield.evaluate_models(names, data, photos, faces)
+    if as_json:
+        typer.echo(json.dumps([asdict(figure) for figure in figures], indent=2))
+        return
+    by_row: dict[tuple[str, str], list[shield.Quality]] = {}
+    for figure in figures:
+        by_row.setdefault((figure.faces, figure.what), []).append(figure)
+    table = Table("faces", "what", "of", "unedited", *map(escape, names))
+    for (title, what), row in by_row.items():
+        before = "" if row[0].before is None else f"{row[0].before:.3f}"
+        found = {figure.model: f"{figure.value:.3f}" for figure in row}
+        table.add_row(title, what, str(row[0].count), before, *(found.get(name, "") for name in names))
+    console.print(table)
+
+
+def _list(as_json: bool) -> None:
+    entries = shield.manifest() | shield.imported_models()
+    faults = {name: shield.check_weights(name) for name in entries}
     if as_json:
         rows = [asdict(entry) | {"intact": faults[name] is None} for name, entry in entries.items()]
         typer.echo(json.dumps(rows, indent=2))
@@ -145,7 +180,7 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
         table = Table("model", "what it does", "licence", "surrogate", "file")
         for name, entry in entries.items():
             state = "altered or missing" if faults[name] else "intact"
-            table.add_row(escape(name), entry.what, entry.licence, "yes" if roles[name] else "", state)
+            table.add_row(escape(name), entry.what, entry.licence, "yes" if name in shield.surrogates else "", state)
         console.print(table)
     for fault in filter(None, faults.values()):
         _complain(fault)

@@ -18,7 +18,7 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks errors faces pipeline recipe surrogates training verify weights",
+    "shield": "attacks errors faces pipeline quality recipe surrogates training verify weights",
     "errors": "",
     "objectives": "",
     "masking": "",
@@ -37,6 +37,7 @@ MAY_USE = {
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates weights",
     "pipeline": "attacks bounds device disruption errors faces lpips photo recipe region surrogates verify masking",
+    "quality": "errors faces lpips photo surrogates training",
     "training": "device errors faces registry surrogates",
     "bench": "attacks bounds device disruption errors faces lpips objectives photo pipeline recipe region registry "
     "shield surrogates verify masking weights",

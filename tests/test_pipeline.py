@@ -73,7 +73,7 @@ def test_all_twelve_condition_vectors_break_not_only_the_listed_six(small, prote
     conditions = torch.tensor(vectors)
     with torch.no_grad():
         clean, broken = (
-            surrogate.generator(2 * face_crop(pixels, face, surrogate, CPU).expand(12, -1, -1, -1) - 1, conditions)
+            surrogate.network(2 * face_crop(pixels, face, surrogate, CPU).expand(12, -1, -1, -1) - 1, conditions)
             for pixels in (small, reopened(protected))
         )
     assert ((broken - clean).square().mean((1, 2, 3)) > 0.05).all()

@@ -17,8 +17,10 @@ from shield.photo import read, to_tensor
 from shield.surrogates import Surrogate, load_surrogate, surrogates
 from shield.surrogates import surrogate as room
 from shield.surrogates.generator import StarGANGenerator, with_conditions
+from shield.surrogates.published import Editor, fit
+from shield.surrogates.published.stargan import STARGAN
 from shield.surrogates.recogniser_net import load_recogniser
-from shield.surrogates.stargan import EDITS, StarGAN, generator_from
+from shield.surrogates.stargan import EDITS
 from shield.weights import manifest, models_folder
 
 Pixels = NDArray[np.uint8]
@@ -210,17 +212,17 @@ def small_generator(width: int = 4, conditions: int = 5, blocks: int = 2) -> Sta
     return StarGANGenerator(width, conditions, blocks)
 
 
-@pytest.mark.parametrize(("width", "conditions", "blocks"), [(4, 5, 2), (6, 17, 1), (3, 0, 3)])
+@pytest.mark.parametrize(("width", "conditions", "blocks"), [(4, 5, 2), (6, 17, 1), (3, 1, 3)])
 def test_widths_and_blocks_are_read_off_the_tensors(width: int, conditions: int, blocks: int) -> None:
     generator = small_generator(width, conditions, blocks)
-    loaded = generator_from(generator.state_dict())
+    loaded, _ = fit(STARGAN, generator.state_dict(), "a file")
     faces, vector = 2 * noise(1, 16) - 1, torch.ones(1, conditions)
     assert torch.equal(loaded(faces, vector), generator(faces, vector))
 
 
 def test_half_precision_weights_load_in_full_precision() -> None:
     halves = {key: value.half() for key, value in small_generator().state_dict().items()}
-    loaded = generator_from(halves).state_dict()
+    loaded = fit(STARGAN, halves, "a file")[0].state_dict()
     assert {value.dtype for value in loaded.values()} == {torch.float32}
     assert all(torch.equal(loaded[key], halves[key].float()) for key in halves)
 
@@ -232,8 +234,8 @@ KEYS = sorted(small_generator().state_dict())
 def test_a_missing_tensor_is_refused(key: str) -> None:
     tensors = small_generator().state_dict()
     del tensors[key]
-    with pytest.raises(WeightsError, match="not the weights of a StarGAN generator"):
-        generator_from(tensors)
+    with pytest.raises(WeightsError, match="a file is not a generator of StarGAN"):
+        fit(STARGAN, tensors, "a file")
 
 
 @pytest.mark.parametrize(
@@ -248,8 +250,8 @@ def test_a_missing_tensor_is_refused(key: str) -> None:
     ids=["left over", "another shape", "another width", "no convolution", "no colours"],
 )
 def test_a_tensor_that_does_not_fit_is_refused(key: str, value: Tensor) -> None:
-    with pytest.raises(WeightsError, match="not the weights of a StarGAN generator"):
-        generator_from({**small_generator().state_dict(), key: value})
+    with pytest.raises(WeightsError, match="a file is not a generator of StarGAN"):
+        fit(STARGAN, {**small_generator().state_dict(), key: value}, "a file")
 
 
 # StarGAN's edits
@@ -270,19 +272,19 @@ def test_an_edit_is_what_its_name_says(edit: str) -> None:
     assert EDITS[edit] == (*colours, {"male": 1, "female": 0}[sex], {"young": 1, "old": 0}[age])
 
 
-def test_the_results_are_the_generators_for_each_face_and_edit(stargan: StarGAN) -> None:
+def test_the_results_are_the_generators_for_each_face_and_edit(stargan: Editor) -> None:
     """Bare arithmetic beside the batch of every edit of every face: a mix-up of rows or channels would show."""
     faces = noise(2, 32)
     results = stargan(faces)
     assert stargan.edits == tuple(EDITS)
     for row, face in enumerate(faces):
         for column, vector in enumerate(EDITS.values()):
-            expected = stargan.generator(2 * face[None] - 1, torch.tensor([vector], dtype=torch.float32))
+            expected = stargan.network(2 * face[None] - 1, torch.tensor([vector], dtype=torch.float32))
             assert float((results[row, column] - expected[0]).abs().max()) < 1e-4
 
 
 @pytest.fixture(scope="module")
-def edited(stargan: StarGAN, portrait: Pixels, portrait_face: Face) -> tuple[Tensor, Tensor]:
+def edited(stargan: Editor, portrait: Pixels, portrait_face: Face) -> tuple[Tensor, Tensor]:
     """The portrait's face in [-1, 1], (3, s, s), and its edits, (E, 3, s, s)."""
     face = warp(to_tensor(portrait), portrait_face, stargan.size, stargan.framing)
     with torch.no_grad():

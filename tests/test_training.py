@@ -17,17 +17,24 @@ from safetensors.torch import load_file
 from torch import Generator, Tensor
 
 from shield.errors import InputError, RecipeError
+from shield.faces.attributes import AttributeNet
+from shield.surrogates.cyclegan import BOTH_WAYS, Directions
 from shield.surrogates.generator import blended
-from shield.surrogates.stargan import EDITS, generator_from
+from shield.surrogates.published.family import Family, fit
+from shield.surrogates.published.ganimation import GANIMATION
+from shield.surrogates.published.stargan import STARGAN
+from shield.surrogates.stargan import EDITS
 from shield.training.adversarial import AdversarialTraining, Optimisation
+from shield.training.attributes import AttributesRecipe, AttributesTraining
 from shield.training.command import train_model
+from shield.training.cyclegan import CycleGANRecipe, CycleGANTraining
 from shield.training.data import SOURCES, BalancedSampler, FaceSet, load_faces
 from shield.training.ganimation import FURTHEST, GANimationRecipe, GANimationTraining, measured
-from shield.training.loop import rate_factor, recipes, train
+from shield.training.loop import Training, rate_factor, recipes, train
 from shield.training.stargan import ATTRIBUTES, HAIR, StarGANRecipe, StarGANTraining, random_targets
 
 SIZE, STEPS = 128, 20  # px: half of it is the smallest that the critic's six strides leave a pixel of
-NAMES = ("Smiling", *ATTRIBUTES)
+NAMES = ("Smiling", *ATTRIBUTES, "Eyeglasses", "Gray_Hair")
 TINY: dict[str, Any] = {
     "width": 4,
     "blocks": 1,
@@ -38,11 +45,15 @@ TINY: dict[str, Any] = {
     "seed": 3,
 }
 RECIPES: dict[str, Optimisation] = {
+    "cyclegan": CycleGANRecipe(size=SIZE, small_steps=12, **TINY),
     "ganimation": GANimationRecipe(size=SIZE, small_steps=12, **TINY),
     "stargan": StarGANRecipe(size=SIZE, small_steps=12, **TINY),
 }
 
+FAMILIES: dict[str, Family] = {"cyclegan": BOTH_WAYS, "ganimation": GANIMATION, "stargan": STARGAN}
+
 every_recipe = pytest.mark.parametrize("name", sorted(recipes))
+every_manipulator = pytest.mark.parametrize("name", sorted(RECIPES))
 
 
 def face_set(count: int = 24, size: int = SIZE) -> FaceSet:
@@ -62,6 +73,8 @@ def training(name: str, autocast: bool = False, data: FaceSet | None = None, **c
     data = data or face_set(size=recipe.size)
     if isinstance(recipe, StarGANRecipe):
         return StarGANTraining(recipe, data, autocast)
+    if isinstance(recipe, CycleGANRecipe):
+        return CycleGANTraining(recipe, data, autocast)
     assert isinstance(recipe, GANimationRecipe)
     return GANimationTraining(recipe, data, autocast)
 
@@ -71,12 +84,20 @@ def small(name: str, **changes: Any) -> AdversarialTraining:
     return training(name, **({"size": 64, "small_steps": 0} | changes))
 
 
+def any_training(name: str, **changes: Any) -> Training:
+    """Of every recipe, whatever it trains; the smallest there is."""
+    if name != "attributes":
+        return small(name, **changes)
+    settings: dict[str, Any] = {"batch": 4, "steps": STEPS, "seed": 3} | changes
+    return AttributesTraining(AttributesRecipe(**settings), face_set(size=64), False)
+
+
 def samples(size: int = SIZE) -> Tensor:
     return face_set(2, size).faces.float() / 127.5 - 1
 
 
 def test_every_recipe_is_under_test() -> None:
-    assert sorted(RECIPES) == sorted(recipes)
+    assert sorted([*RECIPES, "attributes"]) == sorted(recipes)
 
 
 # The loop
@@ -119,7 +140,7 @@ def equal(one: object, other: object) -> bool:
     return one == other
 
 
-@every_recipe
+@every_manipulator
 def test_an_interrupted_run_resumes_to_the_very_same_weights(name: str, runs: Runs, tmp_path: Path) -> None:
     with pytest.raises(InterruptedTrainingError):
         train(training(name), tmp_path, samples(), minutes_between=0, report=interrupt)
@@ -133,13 +154,13 @@ def test_an_interrupted_run_resumes_to_the_very_same_weights(name: str, runs: Ru
 
 @every_recipe
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(name: str) -> None:
-    trainings = [small(name, seed=seed) for seed in (1, 1, 2)]
+    trainings = [any_training(name, seed=seed) for seed in (1, 1, 2)]
     losses = [[run.step(number) for number in range(2)] for run in trainings]
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
 
 
-@every_recipe
+@every_manipulator
 def test_a_run_leaves_a_checkpoint_a_sheet_and_weights(name: str, runs: Runs) -> None:
     run, out = runs(name)
     assert sorted(path.name for path in out.iterdir()) == ["checkpoint.pt", "sheet.png", "weights.safetensors"]
@@ -160,7 +181,7 @@ def test_the_sheet_of_stargan_shows_the_edits_that_shield_uses(runs: Runs) -> No
     assert torch.allclose(run.sheet(samples())[0, 1:], expected, atol=1e-5)
 
 
-@every_recipe
+@every_manipulator
 def test_the_exported_weights_are_the_averaged_ones_in_half_precision(name: str, runs: Runs) -> None:
     run, out = runs(name)
     tensors = load_file(out / "weights.safetensors")
@@ -170,11 +191,12 @@ def test_the_exported_weights_are_the_averaged_ones_in_half_precision(name: str,
     assert not equal(average, run.generator.state_dict())
 
 
-def test_the_exported_weights_of_stargan_load_and_do_the_same(runs: Runs) -> None:
-    run, out = runs("stargan")
-    loaded = generator_from(load_file(out / "weights.safetensors"))
+@every_manipulator
+def test_the_exported_weights_load_into_the_published_layout_and_do_the_same(name: str, runs: Runs) -> None:
+    run, out = runs(name)
+    loaded, _ = fit(FAMILIES[name], load_file(out / "weights.safetensors"), name)
     with torch.no_grad():
-        vectors = random_targets(2, Generator().manual_seed(0))
+        vectors = run.targets(run.labels[:2])
         assert (loaded(samples(), vectors) - run.average(samples(), vectors)).abs().max() < 0.02
 
 
@@ -210,20 +232,58 @@ def test_the_loop_sets_the_rate(runs: Runs) -> None:
 @every_recipe
 def test_progress_is_reported_with_losses_and_time_left(name: str, tmp_path: Path) -> None:
     reports: list[tuple[int, int, dict[str, float], float]] = []
-    train(small(name, steps=3), tmp_path, samples(64), report=lambda *report: reports.append(report))
+    train(any_training(name, steps=3), tmp_path, samples(64), report=lambda *report: reports.append(report))
     assert [report[:2] for report in reports] == [(1, 3), (2, 3), (3, 3)]
+    expected = {"loss", "right"} if name == "attributes" else {"critic", "reading", "fool", "target", "back"}
     for _, _, losses, _ in reports:
-        assert set(losses) >= {"critic", "reading", "fool", "target", "back"}
+        assert set(losses) >= expected
         assert all(np.isfinite(list(losses.values())))
     left = [report[3] for report in reports]
     assert left[0] > 0
     assert left[2] == 0
 
 
+# The attribute network
+
+
+def test_the_attribute_network_resumes_to_the_very_same_weights(tmp_path: Path) -> None:
+    whole = any_training("attributes")
+    assert train(whole, tmp_path / "whole", samples(64)) == STEPS
+    with pytest.raises(InterruptedTrainingError):
+        train(any_training("attributes"), tmp_path / "half", samples(64), minutes_between=0, report=interrupt)
+    again = any_training("attributes", seed=99)
+    assert train(again, tmp_path / "half", samples(64), resume=True) == STEPS
+    assert equal(again.state_dict(), whole.state_dict())
+    files = sorted(path.name for path in (tmp_path / "whole").iterdir())
+    assert files == ["checkpoint.pt", "weights.safetensors"]
+
+
+def test_the_attribute_network_sees_celeba_alone() -> None:
+    run = any_training("attributes")
+    assert isinstance(run, AttributesTraining)
+    assert (run.data.source[run.rows] == SOURCES.index("celeba")).all()
+    assert len(run.rows) == len(run.data) // len(SOURCES)
+
+
+def test_the_attribute_network_learns_and_its_export_does_the_same() -> None:
+    data = face_set(size=64)
+    bright = torch.arange(len(data)) % 2 == 1
+    data.source[:], data.labels[:] = 0, 0.0
+    data.faces[:], data.faces[bright] = 40, 200
+    data.labels[bright] = 1.0
+    run = AttributesTraining(AttributesRecipe(batch=8, steps=STEPS, learning_rate=5e-3), data, False)
+    losses = [run.step(number)["loss"] for number in range(STEPS)]
+    assert np.median(losses[-7:]) < 0.3 * np.median(losses[:3])
+    loaded = AttributeNet()
+    loaded.load_state_dict(run.export())
+    with torch.no_grad():
+        assert (loaded.eval()(data.faces[:4] / 255) - run.network.eval()(data.faces[:4] / 255)).abs().max() < 0.05
+
+
 # A step
 
 
-@every_recipe
+@every_manipulator
 def test_a_step_moves_both_networks_and_the_average_follows(name: str) -> None:
     run = small(name)
     before = {part: [p.clone() for p in getattr(run, part).parameters()] for part in ("generator", "critic")}
@@ -237,7 +297,7 @@ def test_a_step_moves_both_networks_and_the_average_follows(name: str) -> None:
     assert all(weight.requires_grad for weight in run.critic.parameters())
 
 
-@every_recipe
+@every_manipulator
 def test_the_first_steps_run_at_half_size_and_the_critic_sees_further_real_faces(name: str) -> None:
     run = training(name, small_steps=1)
     seen: list[tuple[int, ...]] = []
@@ -261,18 +321,18 @@ def test_training_learns_to_find_the_way_back() -> None:
     assert np.mean(back[-5:]) < 0.8 * np.mean(back[:5])
 
 
-@every_recipe
+@every_manipulator
 def test_the_critic_learns_to_read_the_labels_of_real_faces(name: str) -> None:
     data = face_set(size=64)
     bright = torch.arange(len(data)) % 2 == 1
-    data.faces[:], data.labels[:] = 30, torch.tensor([0.0, 1, 0, 0, 1, 1])
-    data.faces[bright], data.labels[bright] = 220, torch.tensor([0.0, 0, 1, 0, 0, 0])
+    data.faces[:], data.labels[:] = 30, torch.tensor([0.0, 1, 0, 0, 1, 1, 0, 0])
+    data.faces[bright], data.labels[bright] = 220, torch.tensor([0.0, 0, 1, 0, 0, 0, 0, 0])
     run = small(name, data=data, learning_rate=5e-3)
     reading = [run.step(number)["reading"] for number in range(25)]
     assert np.mean(reading[-5:]) < 0.9 * np.mean(reading[:5])
 
 
-@every_recipe
+@every_manipulator
 def test_a_step_in_bfloat16_is_finite(name: str) -> None:
     run = small(name, autocast=True)
     assert all(np.isfinite(list(run.step(0).values())))
@@ -296,6 +356,19 @@ def test_targets_have_one_hair_colour_each_and_every_sex_and_age() -> None:
     counts = Counter(map(tuple, targets.int().tolist()))
     assert len(counts) == 12
     assert min(counts.values()) > 15
+
+
+def test_cyclegan_asks_for_the_other_domain_by_that_domains_generator() -> None:
+    run = small("cyclegan")
+    real, labels = run.draw(5, 64)
+    targets = run.targets(labels)
+    assert torch.equal(targets.sum(1), torch.ones(5))
+    assert not (targets == labels).any()
+    made, _ = run.make(real, targets)
+    assert isinstance(run.generator, Directions)
+    for face, target, found in zip(real, targets, made, strict=True):
+        expected = run.generator.directions[int(target.argmax())](face[None])[0]
+        assert torch.allclose(found, expected, atol=1e-4)
 
 
 def test_expressions_are_measured_per_face_and_cut() -> None:

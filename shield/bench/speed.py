@@ -53,7 +53,7 @@ def plain_loop(working: Tensor, region: Region, steps: int, recipe: Recipe) -> N
         for step in range(steps):
             image = image.detach().requires_grad_(True)
             crop = warp(image, region.working_face, surrogate.size)
-            result = surrogate.generator(2 * crop - 1, condition)  # type: ignore[attr-defined,unused-ignore]
+            result = surrogate.network(2 * crop - 1, condition)  # type: ignore[attr-defined,unused-ignore]
             before, after = (warp(photo, region.working_face, side) for photo in (working, image))
             excess = network(before, after).sum() / recipe.face_lpips - 0.9
             loss = (result - clean[:, edit]).square().mean() - excess.clamp(min=0)

@@ -1,4 +1,10 @@
-"""GANimation: expressions, with attention (Pumarola et al. 2018, arXiv 1807.09251)."""
+"""GANimation: expressions, with attention (Pumarola et al. 2018, arXiv 1807.09251), trained for shield."""
+
+import torch
+
+from shield.surrogates.published.family import Editor
+from shield.surrogates.published.ganimation import GANIMATION
+from shield.surrogates.shipped import shipped
 
 # Condition vectors over shield.faces.expression.MEASURES (mouth opening, smile width, brow height, eye opening); 1 is
 # two standard deviations above the mean face.
@@ -9,3 +15,8 @@ EDITS = {
     "surprised": (0.5, -0.4, 1.0, 0.8),
     "eyes narrowed": (-0.3, 0.0, -0.5, -1.0),
 }
+
+
+def load_ganimation(device: torch.device) -> Editor:
+    """The GANimation of models/."""
+    return shipped("ganimation", GANIMATION, EDITS, device)

@@ -99,8 +99,7 @@ def load_imported(name: str, device: torch.device) -> Editor:
     entry = imported_models()[name]
     family = families[entry.family]
     network, edits = fit(family, load_tensors(name), entry.file)
-    editor = Editor(name, family, network, edits, entry.size)
-    return editor.eval().requires_grad_(False).to(device)
+    return Editor(name, family.licence, family.framing, network, edits, entry.size).to(device)
 
 
 def _name_for(path: Path, family: str) -> str:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from shield.training.data import BalancedSampler
+from shield.surrogates.published.family import Edits
+from shield.training.data import BalancedSampler, FaceSet
 
 Losses = dict[str, Tensor]  # name -> weighted term; the loss is their sum
 BETAS = (0.5, 0.99)
@@ -23,16 +24,20 @@ STATEFUL = ("generator", "average", "critic", "generator_optimiser", "critic_opt
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How an adversarial training runs, whatever it trains."""
+    """What every adversarial recipe decides: the networks' sizes and how they are trained."""
 
     size: int = 128
-    small_steps: int = 5_000  # the first steps run at half size, at a quarter of the cost
+    small_steps: int = 7_000  # the first steps run at half size, at a quarter of the cost
     batch: int = 8
     labelled: int = 24  # further real faces per step, from which the critic only learns to read labels
     steps: int = 9_000
     learning_rate: float = 2e-4
     averaging: float = 0.998
     seed: int = 0
+    width: int = 32  # channels of the generator's first layer
+    blocks: int = 6  # residual blocks
+    critic_width: int = 32
+    reconstruction: float = 10.0
 
 
 class Critic(nn.Module):
@@ -58,28 +63,30 @@ class Critic(nn.Module):
         return self.score(features), self.attributes(features).mean((2, 3))
 
 
-def reconstruction_loss(back: Tensor, real: Tensor, weight: float) -> Tensor:
-    """Cycle consistency: the mean absolute difference, weighted."""
-    return weight * F.l1_loss(back.float(), real)
-
-
 class AdversarialTraining(ABC):
-    """The state of one training. Subclasses say what is drawn, made and asked for."""
+    """The state of one training. Subclasses say what is asked for and how it is read."""
 
     def __init__(
         self,
         settings: Optimisation,
+        data: FaceSet,
+        labels: Tensor,
         generator: nn.Module,
-        critic: nn.Module,
+        edits: Edits,
         sampler: BalancedSampler,
         autocast: bool,
     ) -> None:
-        self.settings, self.sampler, self.autocast = settings, sampler, autocast
-        self.generator, self.critic = generator, critic
+        """``labels``: what the critic learns to read off each face of ``data``, (N, C), and the generator is asked for.
+
+        ``edits``: what the sample sheet shows. ``sampler`` draws rows of ``data``.
+        """
+        self.settings, self.data, self.labels = settings, data, labels
+        self.edits, self.sampler, self.autocast = edits, sampler, autocast
+        self.generator, self.critic = generator, Critic(settings.critic_width, labels.shape[1])
         self.average = copy.deepcopy(generator).requires_grad_(False)
         self.generator_optimiser, self.critic_optimiser = (
             torch.optim.Adam(network.parameters(), settings.learning_rate, BETAS, fused=True)
-            for network in (generator, critic)
+            for network in (self.generator, self.critic)
         )
 
     @property
@@ -88,28 +95,28 @@ class AdversarialTraining(ABC):
         return self.settings.steps
 
     @abstractmethod
-    def draw(self, count: int, size: int) -> tuple[Tensor, Tensor]:
-        """Real faces (count, 3, size, size) in [-1, 1] and their labels (count, C)."""
-
-    @abstractmethod
-    def targets(self, count: int) -> Tensor:
-        """Labels to ask for, (count, C)."""
-
-    @abstractmethod
-    def make(self, real: Tensor, targets: Tensor) -> tuple[Tensor, Losses]:
-        """The generator's faces, and what it pays for the way it makes them."""
+    def targets(self, labels: Tensor) -> Tensor:
+        """What to ask of faces with these labels, (N, C) both."""
 
     @abstractmethod
     def reading_loss(self, readings: Tensor, labels: Tensor) -> Tensor:
         """How far the critic's readings (N, C) are from the labels, weighted."""
 
-    @abstractmethod
-    def back(self, fake: Tensor, labels: Tensor, real: Tensor) -> Tensor:
-        """What it pays for not finding the way back."""
+    def make(self, real: Tensor, targets: Tensor) -> tuple[Tensor, Losses]:
+        """The generator's faces, and what it pays for the way it makes them."""
+        return self.generator(real, targets), {}
 
-    @abstractmethod
+    def draw(self, count: int, size: int) -> tuple[Tensor, Tensor]:
+        """Real faces (count, 3, size, size) in [-1, 1] and their labels (count, C)."""
+        rows = self.sampler.draw(count)
+        return self.data.draw(rows, size, self.sampler.generator), self.labels[rows]
+
+    @torch.no_grad()
     def sheet(self, faces: Tensor) -> Tensor:
         """The face, then its edits, for faces (N, 3, s, s) in [-1, 1]: (N, 1 + edits, 3, s, s)."""
+        vectors = torch.tensor(list(self.edits.values()), dtype=torch.float32)
+        columns = [self.average(faces, vector.expand(len(faces), -1)) for vector in vectors]
+        return torch.stack([faces, *columns], dim=1)
 
     def step(self, number: int) -> dict[str, float]:
         """One critic and one generator step; returns the terms of both losses."""
@@ -117,7 +124,7 @@ class AdversarialTraining(ABC):
         size = settings.size // 2 if number < settings.small_steps else settings.size
         real, labels = self.draw(settings.batch, size)
         further = self.draw(settings.labelled, size)
-        targets = self.targets(len(real))
+        targets = self.targets(labels)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             fake, price = self.make(real, targets)
             critic = self._critic_losses(real, labels, fake.detach(), further)
@@ -128,7 +135,7 @@ class AdversarialTraining(ABC):
             generator = price | {
                 "fool": -score.float().mean(),
                 "target": self.reading_loss(readings.float(), targets),
-                "back": self.back(fake, labels, real),
+                "back": settings.reconstruction * F.l1_loss(self.generator(fake, labels).float(), real),
             }
         _descend(self.generator_optimiser, generator)
         self.critic.requires_grad_(True)

@@ -4,6 +4,7 @@ import csv
 import io
 import tarfile
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,7 @@ class BalancedSampler:
     Rows of a group are drawn uniformly. Everything comes from one seeded generator whose state can be saved.
     """
 
-    def __init__(self, groups: list[tuple[int, ...]], weights: dict[tuple[int, ...], float], seed: int) -> None:
+    def __init__(self, groups: Sequence[tuple[int, ...]], weights: Mapping[tuple[int, ...], float], seed: int) -> None:
         rows = defaultdict(list)
         for number, group in enumerate(groups):
             if weights.get(group, 0) > 0:

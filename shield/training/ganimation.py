@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from shield.faces import PORTRAIT_POINTS, Face, warp
+from shield.faces import warp, whole_picture
 from shield.faces.expression import MEASURES, conditions
 from shield.faces.landmarks import FRAMING, SIZE, load_landmarks
 from shield.surrogates.ganimation import EDITS
 from shield.surrogates.generator import AttentionGenerator, blended
-from shield.training.adversarial import AdversarialTraining, Critic, Losses, Optimisation, reconstruction_loss
+from shield.training.adversarial import AdversarialTraining, Losses, Optimisation
 from shield.training.data import BalancedSampler, FaceSet
 from shield.training.loop import recipes
 
@@ -26,10 +26,8 @@ BINS = 3  # of smile width and of mouth opening, between which sampling is balan
 class GANimationRecipe(Optimisation):
     """Everything that decides how the weights come out."""
 
-    width: int = 32
-    blocks: int = 6
-    critic_width: int = 32
-    reconstruction: float = 10.0
+    small_steps: int = 3_000
+    steps: int = 4_200
     expression: float = 20.0
     copying: float = 0.3  # for the share of the face that is not copied
     smoothness: float = 1e-4  # for the attention's total variation
@@ -39,7 +37,7 @@ class GANimationRecipe(Optimisation):
 def measured(data: FaceSet, batch: int = 64) -> Tensor:
     """The expression of every face of the set as conditions (N, 4)."""
     network, side = load_landmarks(), data.faces.shape[-1]
-    face = Face((0, 0, side, side), tuple((float(u * side), float(v * side)) for u, v in PORTRAIT_POINTS))
+    face = whole_picture(side, side)
     found = []
     for faces in data.faces.split(batch):
         found.append(conditions(network(warp(faces.float() / 255, face, SIZE, FRAMING))))
@@ -59,21 +57,16 @@ class GANimationTraining(AdversarialTraining):
 
     def __init__(self, recipe: GANimationRecipe, data: FaceSet, autocast: bool) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.data = recipe, data
-        self.labels = measured(data)
+        self.recipe = recipe
+        labels = measured(data)
         self.painter = AttentionGenerator(recipe.width, len(MEASURES), recipe.blocks)
-        critic = Critic(recipe.critic_width, len(MEASURES))
-        super().__init__(recipe, self.painter, critic, _sampler(self.labels, recipe.seed), autocast)
-
-    def draw(self, count: int, size: int) -> tuple[Tensor, Tensor]:
-        rows = self.sampler.draw(count)
         # Mirroring changes none of the measures.
-        return self.data.draw(rows, size, self.sampler.generator), self.labels[rows]
+        super().__init__(recipe, data, labels, self.painter, EDITS, _sampler(labels, recipe.seed), autocast)
 
-    def targets(self, count: int) -> Tensor:
-        borrowed = self.labels[self.sampler.draw(count)]
+    def targets(self, labels: Tensor) -> Tensor:
+        borrowed = self.labels[self.sampler.draw(len(labels))]
         invented = 2 * torch.rand(borrowed.shape, generator=self.sampler.generator) - 1
-        coin = torch.rand(count, 1, generator=self.sampler.generator) < 0.5
+        coin = torch.rand(len(labels), 1, generator=self.sampler.generator) < 0.5
         return torch.where(coin, borrowed, invented)
 
     def make(self, real: Tensor, targets: Tensor) -> tuple[Tensor, Losses]:
@@ -88,15 +81,6 @@ class GANimationTraining(AdversarialTraining):
 
     def reading_loss(self, readings: Tensor, labels: Tensor) -> Tensor:
         return self.recipe.expression * F.mse_loss(readings, labels)
-
-    def back(self, fake: Tensor, labels: Tensor, real: Tensor) -> Tensor:
-        return reconstruction_loss(self.generator(fake, labels), real, self.recipe.reconstruction)
-
-    @torch.no_grad()
-    def sheet(self, faces: Tensor) -> Tensor:
-        vectors = torch.tensor(list(EDITS.values()))
-        columns = [self.average(faces, vector.expand(len(faces), -1)) for vector in vectors]
-        return torch.stack([faces, *columns], dim=1)
 
 
 @recipes.register("ganimation")

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Protocol
@@ -28,7 +29,7 @@ class Training(Protocol):
     def set_rate(self, factor: float) -> None: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
-    def sheet(self, faces: Tensor) -> Tensor: ...
+    def sheet(self, faces: Tensor) -> Tensor | None: ...
     def export(self) -> dict[str, Tensor]: ...
 
 
@@ -51,8 +52,8 @@ def train(
 ) -> int:
     """Train for all of the recipe's steps or for ``hours``; returns the step reached.
 
-    Every few minutes ``out`` receives ``checkpoint.pt`` (for ``resume``), ``sheet.png`` (of ``samples``,
-    (N, 3, s, s) in [-1, 1]) and ``weights.safetensors`` (float16, the averaged weights).
+    Every few minutes ``out`` receives ``checkpoint.pt`` (for ``resume``), ``weights.safetensors`` (float16, of the
+    average) and, where there is something to see, ``sheet.png`` of ``samples``, (N, 3, s, s) in [-1, 1].
     """
     steps = training.steps
     out.mkdir(parents=True, exist_ok=True)
@@ -85,11 +86,26 @@ def train(
 
 
 def _save(training: Training, step: int, out: Path, samples: Tensor) -> None:
-    temporary = out / "checkpoint.tmp"
-    torch.save({"training": training.state_dict(), "step": step}, temporary)
-    os.replace(temporary, out / "checkpoint.pt")
-    save_file(training.export(), out / "weights.safetensors")
+    """Each file whole or not at all: whoever looks while training runs must not find half a picture."""
+    with _replacing(out / "checkpoint.pt") as file:
+        torch.save({"training": training.state_dict(), "step": step}, file)
+    with _replacing(out / "weights.safetensors") as file:
+        save_file(training.export(), file)
     rows = training.sheet(samples)  # (N, columns, 3, s, s)
+    if rows is not None:
+        with _replacing(out / "sheet.png") as file:
+            tiled(rows).save(file, "PNG")
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    temporary = target.with_suffix(".tmp")
+    yield temporary
+    os.replace(temporary, target)
+
+
+def tiled(rows: Tensor) -> Image.Image:
+    """Pictures (N, columns, 3, s, s) in [-1, 1] as one: a row per face."""
     pixels = ((rows + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 3, 1, 4, 2)  # (N, s, columns, s, 3)
     height, width = pixels.shape[0] * pixels.shape[1], pixels.shape[2] * pixels.shape[3]
-    Image.fromarray(pixels.reshape(height, width, 3).numpy()).save(out / "sheet.png")
+    return Image.fromarray(pixels.reshape(height, width, 3).numpy())

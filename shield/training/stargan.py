@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from shield.surrogates.generator import StarGANGenerator
 from shield.surrogates.stargan import EDITS
-from shield.training.adversarial import AdversarialTraining, Critic, Losses, Optimisation, reconstruction_loss
+from shield.training.adversarial import AdversarialTraining, Optimisation
 from shield.training.data import SOURCES, BalancedSampler, FaceSet
 from shield.training.loop import recipes
 
@@ -24,11 +24,7 @@ HAIR = 3  # the first three attributes exclude one another
 class StarGANRecipe(Optimisation):
     """Everything that decides how the weights come out."""
 
-    width: int = 32
-    blocks: int = 6
-    critic_width: int = 32
-    reconstruction: float = 10.0
-    classification: float = 1.0
+    classification: tuple[float, ...] = (1.0, 1.0, 1.0, 3.0, 3.0)  # per attribute: sex and age are learnt last
     source_shares: tuple[float, float, float] = (0.45, 0.45, 0.10)
     hairless_share: float = 0.15  # of grey, bald, hatted and uncertain hair
 
@@ -60,34 +56,17 @@ class StarGANTraining(AdversarialTraining):
 
     def __init__(self, recipe: StarGANRecipe, data: FaceSet, autocast: bool) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.data = recipe, data
-        self.labels = data.columns(*ATTRIBUTES)
+        self.recipe = recipe
+        labels = data.columns(*ATTRIBUTES)
         generator = StarGANGenerator(recipe.width, len(ATTRIBUTES), recipe.blocks)
-        critic = Critic(recipe.critic_width, len(ATTRIBUTES))
-        super().__init__(recipe, generator, critic, _sampler(data, self.labels, recipe), autocast)
+        super().__init__(recipe, data, labels, generator, EDITS, _sampler(data, labels, recipe), autocast)
 
-    def draw(self, count: int, size: int) -> tuple[Tensor, Tensor]:
-        rows = self.sampler.draw(count)
-        return self.data.draw(rows, size, self.sampler.generator), self.labels[rows]
-
-    def targets(self, count: int) -> Tensor:
-        return random_targets(count, self.sampler.generator)
-
-    def make(self, real: Tensor, targets: Tensor) -> tuple[Tensor, Losses]:
-        return self.generator(real, targets), {}
+    def targets(self, labels: Tensor) -> Tensor:
+        return random_targets(len(labels), self.sampler.generator)
 
     def reading_loss(self, readings: Tensor, labels: Tensor) -> Tensor:
-        total = F.binary_cross_entropy_with_logits(readings, labels, reduction="sum")
-        return self.recipe.classification * total / len(labels)
-
-    def back(self, fake: Tensor, labels: Tensor, real: Tensor) -> Tensor:
-        return reconstruction_loss(self.generator(fake, labels), real, self.recipe.reconstruction)
-
-    @torch.no_grad()
-    def sheet(self, faces: Tensor) -> Tensor:
-        vectors = torch.tensor(list(EDITS.values()), dtype=torch.float32)
-        columns = [self.average(faces, vector.expand(len(faces), -1)) for vector in vectors]
-        return torch.stack([faces, *columns], dim=1)
+        weights = torch.tensor(self.recipe.classification)
+        return F.binary_cross_entropy_with_logits(readings, labels, weights, reduction="sum") / len(labels)
 
 
 @recipes.register("stargan")

@@ -68,12 +68,13 @@ class Editor(nn.Module):
 
     conditions: Tensor
 
-    def __init__(self, name: str, family: Family, network: nn.Module, edits: Edits, size: int) -> None:
+    def __init__(self, name: str, licence: str, framing: Framing, network: nn.Module, edits: Edits, size: int) -> None:
         super().__init__()
-        self.name, self.size, self.licence, self.framing = name, size, family.licence, family.framing
+        self.name, self.licence, self.framing, self.size = name, licence, framing, size
         self.edits = tuple(edits)
         self.network = network
         self.register_buffer("conditions", torch.tensor(list(edits.values()), dtype=torch.float32))
+        self.eval().requires_grad_(False)
 
     def forward(self, faces: Tensor) -> Tensor:
         count, edits = len(faces), len(self.edits)

@@ -1,0 +1,66 @@
+"""The attribute network: what a viewer would say of a face (hair colour, sex, age, smile, ...), trained for shield.
+
+A small ResNet (He et al. 2015, arXiv 1512.03385) for CelebA's attributes (Liu et al. 2015, arXiv 1411.7766). It judges
+the manipulators' work and has no part in their training.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from shield.errors import WeightsError
+from shield.weights import load_tensors
+
+SIZE = 64
+WIDTHS = (24, 48, 96, 160)
+ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young", "Smiling", "Eyeglasses", "Gray_Hair")
+
+
+class Block(nn.Module):
+    """(N, inputs, H, W) to (N, outputs, H / 2, W / 2)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.main(x) + self.shortcut(F.avg_pool2d(x, 2)))
+
+
+class AttributeNet(nn.Module):
+    """Faces (N, 3, s, s) in portrait framing, RGB in [0, 1], s at least 64, to logits (N, 8) of ``ATTRIBUTES``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True)
+        )
+        pairs = zip(WIDTHS, (*WIDTHS[1:], WIDTHS[-1]), strict=True)
+        self.blocks = nn.Sequential(*(Block(*pair) for pair in pairs))
+        self.dropout = nn.Dropout(0.3)
+        self.fc = nn.Linear(WIDTHS[-1], len(ATTRIBUTES))
+
+    def forward(self, faces: Tensor) -> Tensor:
+        x = 2 * F.adaptive_avg_pool2d(faces, SIZE) - 1
+        x = self.blocks(self.stem(x)).mean(dim=(2, 3))  # (N, 160)
+        logits: Tensor = self.fc(self.dropout(x))
+        return logits
+
+
+def load_attributes() -> AttributeNet:
+    """The attribute network of models/: float32, evaluation mode, frozen.
+
+    Raises WeightsError where the file is missing, altered or does not fit the network exactly.
+    """
+    net = AttributeNet()
+    try:
+        net.load_state_dict(load_tensors("attributes"))
+    except RuntimeError as error:
+        raise WeightsError(f"The weights of 'attributes' do not fit the attribute network ({error}).") from error
+    return net.eval().requires_grad_(False)

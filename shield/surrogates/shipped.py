@@ -1,0 +1,16 @@
+"""The manipulators of models/: trained for shield, in the published layouts."""
+
+import torch
+
+from shield.surrogates.published.family import Editor, Edits, Family, fit
+from shield.weights import load_tensors, manifest
+
+
+def shipped(name: str, family: Family, edits: Edits, device: torch.device) -> Editor:
+    """The model of that name, asked for shield's own ``edits``.
+
+    Raises WeightsError where the file is missing, altered, or does not fit the network exactly.
+    """
+    entry = manifest()[name]
+    network, _ = fit(family, load_tensors(name), entry.file)
+    return Editor(name, entry.licence, family.framing, network, edits, entry.size).to(device)
