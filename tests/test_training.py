@@ -24,11 +24,11 @@ from shield.surrogates.published.family import Family, fit
 from shield.surrogates.published.ganimation import GANIMATION
 from shield.surrogates.published.stargan import STARGAN
 from shield.surrogates.stargan import EDITS
-from shield.training.adversarial import AdversarialTraining, Optimisation
+from shield.training.adversarial import TRAINED, AdversarialTraining, Optimisation
 from shield.training.attributes import AttributesRecipe, AttributesTraining
 from shield.training.command import train_model
 from shield.training.cyclegan import CycleGANRecipe, CycleGANTraining
-from shield.training.data import SOURCES, BalancedSampler, FaceSet, load_faces
+from shield.training.data import SOURCES, BalancedSampler, FaceSet, load_faces, varied
 from shield.training.ganimation import FURTHEST, GANimationRecipe, GANimationTraining, measured
 from shield.training.loop import Training, rate_factor, recipes, train
 from shield.training.stargan import ATTRIBUTES, HAIR, StarGANRecipe, StarGANTraining, random_targets
@@ -40,7 +40,8 @@ TINY: dict[str, Any] = {
     "blocks": 1,
     "critic_width": 4,
     "batch": 4,
-    "labelled": 3,
+    "kept": 1,
+    "lesson": 3,
     "steps": STEPS,
     "seed": 3,
 }
@@ -224,9 +225,10 @@ def test_the_rate_is_constant_then_falls_straight_to_zero() -> None:
 
 def test_the_loop_sets_the_rate(runs: Runs) -> None:
     run, _ = runs("stargan")
-    last = run.settings.learning_rate * rate_factor(STEPS - 1, STEPS)
-    for optimiser in (run.generator_optimiser, run.critic_optimiser):
-        assert optimiser.param_groups[0]["lr"] == pytest.approx(last)
+    factor = rate_factor(STEPS - 1, STEPS)
+    for name, optimiser in run.optimisers.items():
+        rate = run.settings.reader_rate if name == "reader" else run.settings.learning_rate
+        assert optimiser.param_groups[0]["lr"] == pytest.approx(rate * factor)
 
 
 @every_recipe
@@ -234,7 +236,7 @@ def test_progress_is_reported_with_losses_and_time_left(name: str, tmp_path: Pat
     reports: list[tuple[int, int, dict[str, float], float]] = []
     train(any_training(name, steps=3), tmp_path, samples(64), report=lambda *report: reports.append(report))
     assert [report[:2] for report in reports] == [(1, 3), (2, 3), (3, 3)]
-    expected = {"loss", "right"} if name == "attributes" else {"critic", "reading", "fool", "target", "back"}
+    expected = {"loss", "right"} if name == "attributes" else {"critic", "lesson", "fool", "target", "back", "same"}
     for _, _, losses, _ in reports:
         assert set(losses) >= expected
         assert all(np.isfinite(list(losses.values())))
@@ -284,9 +286,9 @@ def test_the_attribute_network_learns_and_its_export_does_the_same() -> None:
 
 
 @every_manipulator
-def test_a_step_moves_both_networks_and_the_average_follows(name: str) -> None:
+def test_a_step_moves_every_network_and_the_average_follows(name: str) -> None:
     run = small(name)
-    before = {part: [p.clone() for p in getattr(run, part).parameters()] for part in ("generator", "critic")}
+    before = {part: [p.clone() for p in getattr(run, part).parameters()] for part in TRAINED}
     run.step(0)
     for part, old in before.items():
         assert all(not torch.equal(a, b) for a, b in zip(old, getattr(run, part).parameters(), strict=True)), part
@@ -294,17 +296,17 @@ def test_a_step_moves_both_networks_and_the_average_follows(name: str) -> None:
     parameters = zip(before["generator"], run.generator.parameters(), run.average.parameters(), strict=True)
     for start, now, mean in parameters:
         assert torch.allclose(mean, keep * start + (1 - keep) * now, atol=1e-6)
-    assert all(weight.requires_grad for weight in run.critic.parameters())
+    assert all(weight.requires_grad for part in TRAINED for weight in getattr(run, part).parameters())
 
 
 @every_manipulator
-def test_the_first_steps_run_at_half_size_and_the_critic_sees_further_real_faces(name: str) -> None:
+def test_the_first_steps_run_at_half_size(name: str) -> None:
     run = training(name, small_steps=1)
     seen: list[tuple[int, ...]] = []
     run.critic.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
     run.step(0)
     run.step(1)
-    assert seen == [(count, 3, size, size) for size in (64, 128) for count in (4 + 3, 4, 4)]
+    assert seen == [(count, 3, size, size) for size in (64, 128) for count in (4 + 4, 4)]
 
 
 def smooth(size: int) -> FaceSet:
@@ -322,14 +324,47 @@ def test_training_learns_to_find_the_way_back() -> None:
 
 
 @every_manipulator
-def test_the_critic_learns_to_read_the_labels_of_real_faces(name: str) -> None:
+def test_the_reader_learns_the_labels_of_real_faces(name: str) -> None:
     data = face_set(size=64)
     bright = torch.arange(len(data)) % 2 == 1
     data.faces[:], data.labels[:] = 30, torch.tensor([0.0, 1, 0, 0, 1, 1, 0, 0])
     data.faces[bright], data.labels[bright] = 220, torch.tensor([0.0, 0, 1, 0, 0, 0, 0, 0])
-    run = small(name, data=data, learning_rate=5e-3)
-    reading = [run.step(number)["reading"] for number in range(25)]
-    assert np.mean(reading[-5:]) < 0.9 * np.mean(reading[:5])
+    run = small(name, data=data)
+    lesson = [run.step(number)["lesson"] for number in range(25)]
+    assert np.mean(lesson[-5:]) < 0.7 * np.mean(lesson[:5])
+
+
+@every_manipulator
+def test_some_faces_are_asked_for_what_they_are_and_must_stay(name: str) -> None:
+    run = small(name, data=smooth(64), learning_rate=1e-3, kept=3)
+    asked, drawn = [], []
+    make, draw = run.make, run.draw
+
+    def watched_make(real: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        asked.append(targets)
+        return make(real, targets)
+
+    def watched_draw(count: int, size: int) -> tuple[Tensor, Tensor]:
+        drawn.append(draw(count, size))
+        return drawn[-1]
+
+    run.make, run.draw = watched_make, watched_draw  # type: ignore[method-assign]
+    same = [run.step(number)["same"] for number in range(30)]
+    assert np.mean(same[-5:]) < 0.8 * np.mean(same[:5])
+    for targets, (_, labels) in zip(asked, drawn[::2], strict=True):  # every other draw is the reader's
+        assert torch.equal(targets[:3], labels[:3])
+
+
+def test_varied_faces_are_shifted_and_relit_by_the_seed_and_let_gradients_through() -> None:
+    faces = samples(64).expand(2, -1, -1, -1).clone().mul_(0.5).requires_grad_()
+    one, same, other = (varied(faces, Generator().manual_seed(seed), tint=0.1) for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert one.shape == faces.shape
+    assert one.abs().max() <= 1
+    one.sum().backward()
+    assert faces.grad is not None
+    assert (faces.grad.abs().sum((2, 3)) > 0).all()
 
 
 @every_manipulator

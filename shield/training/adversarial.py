@@ -1,4 +1,4 @@
-"""What every adversarial training shares: two networks, their optimisers, the running average, a step, the state.
+"""What every adversarial training shares: the networks, their optimisers, the running average, a step, the state.
 
 Hinge loss with a spectrally normalised critic (Lim and Ye 2017; Miyato et al. 2018), one critic step per generator
 step.
@@ -15,11 +15,13 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from shield.surrogates.published.family import Edits
-from shield.training.data import BalancedSampler, FaceSet
+from shield.training.data import BalancedSampler, FaceSet, varied
+from shield.training.reader import SIZE as READER_SIZE
+from shield.training.reader import Reader
 
 Losses = dict[str, Tensor]  # name -> weighted term; the loss is their sum
 BETAS = (0.5, 0.99)
-STATEFUL = ("generator", "average", "critic", "generator_optimiser", "critic_optimiser")
+TRAINED = ("generator", "critic", "reader")
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,14 @@ class Optimisation:
     """What every adversarial recipe decides: the networks' sizes and how they are trained."""
 
     size: int = 128
-    small_steps: int = 7_000  # the first steps run at half size, at a quarter of the cost
+    small_steps: int = 3_000  # the first steps run at half size, at a quarter of the cost
+    steps: int = 4_200
     batch: int = 8
-    labelled: int = 24  # further real faces per step, from which the critic only learns to read labels
-    steps: int = 9_000
+    kept: int = 2  # faces of the batch that are asked for what they are
+    lesson: int = 32  # real faces per step from which the reader learns
+    tint: float = 0.05  # of the range: how far the reader sees colours move
     learning_rate: float = 2e-4
+    reader_rate: float = 1e-3
     averaging: float = 0.998
     seed: int = 0
     width: int = 32  # channels of the generator's first layer
@@ -41,12 +46,9 @@ class Optimisation:
 
 
 class Critic(nn.Module):
-    """PatchGAN critic that reads labels: faces (N, 3, s, s) to a map of scores and to readings (N, C).
+    """PatchGAN critic: faces (N, 3, s, s), s a multiple of 64, to a map of scores (N, 1, s / 64, s / 64)."""
 
-    Fully convolutional, s a multiple of 64: the readings are averaged over the map.
-    """
-
-    def __init__(self, width: int, labels: int, layers: int = 6) -> None:
+    def __init__(self, width: int, layers: int = 6) -> None:
         super().__init__()
         trunk: list[nn.Module] = []
         channels = 3
@@ -56,11 +58,10 @@ class Critic(nn.Module):
             channels = wider
         self.trunk = nn.Sequential(*trunk)
         self.score = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
-        self.attributes = nn.Conv2d(channels, labels, 1, bias=False)
 
-    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.trunk(faces)
-        return self.score(features), self.attributes(features).mean((2, 3))
+    def forward(self, faces: Tensor) -> Tensor:
+        scores: Tensor = self.score(self.trunk(faces))
+        return scores
 
 
 class AdversarialTraining(ABC):
@@ -76,18 +77,20 @@ class AdversarialTraining(ABC):
         sampler: BalancedSampler,
         autocast: bool,
     ) -> None:
-        """``labels``: what the critic learns to read off each face of ``data``, (N, C), and the generator is asked for.
+        """``labels``: what the reader learns to read off each face of ``data``, (N, C), and the generator is asked for.
 
         ``edits``: what the sample sheet shows. ``sampler`` draws rows of ``data``.
         """
         self.settings, self.data, self.labels = settings, data, labels
         self.edits, self.sampler, self.autocast = edits, sampler, autocast
-        self.generator, self.critic = generator, Critic(settings.critic_width, labels.shape[1])
+        self.generator, self.critic = generator, Critic(settings.critic_width)
+        self.reader = Reader(labels.shape[1])
         self.average = copy.deepcopy(generator).requires_grad_(False)
-        self.generator_optimiser, self.critic_optimiser = (
-            torch.optim.Adam(network.parameters(), settings.learning_rate, BETAS, fused=True)
-            for network in (self.generator, self.critic)
-        )
+        self.rates = dict.fromkeys(TRAINED, settings.learning_rate) | {"reader": settings.reader_rate}
+        self.optimisers = {
+            name: torch.optim.Adam(getattr(self, name).parameters(), rate, BETAS, fused=True)
+            for name, rate in self.rates.items()
+        }
 
     @property
     def steps(self) -> int:
@@ -100,7 +103,7 @@ class AdversarialTraining(ABC):
 
     @abstractmethod
     def reading_loss(self, readings: Tensor, labels: Tensor) -> Tensor:
-        """How far the critic's readings (N, C) are from the labels, weighted."""
+        """How far the reader's readings (N, C) are from the labels, weighted."""
 
     def make(self, real: Tensor, targets: Tensor) -> tuple[Tensor, Losses]:
         """The generator's faces, and what it pays for the way it makes them."""
@@ -119,36 +122,52 @@ class AdversarialTraining(ABC):
         return torch.stack([faces, *columns], dim=1)
 
     def step(self, number: int) -> dict[str, float]:
-        """One critic and one generator step; returns the terms of both losses."""
+        """One step of the critic and the reader, then one of the generator; returns the terms of their losses."""
         settings = self.settings
         size = settings.size // 2 if number < settings.small_steps else settings.size
         real, labels = self.draw(settings.batch, size)
-        further = self.draw(settings.labelled, size)
         targets = self.targets(labels)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+        targets[: settings.kept] = labels[: settings.kept]
+        with self._precision():
             fake, price = self.make(real, targets)
-            critic = self._critic_losses(real, labels, fake.detach(), further)
-        _descend(self.critic_optimiser, critic)
-        self.critic.requires_grad_(False)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-            score, readings = self.critic(fake)
-            generator = price | {
-                "fool": -score.float().mean(),
-                "target": self.reading_loss(readings.float(), targets),
-                "back": settings.reconstruction * F.l1_loss(self.generator(fake, labels).float(), real),
-            }
-        _descend(self.generator_optimiser, generator)
-        self.critic.requires_grad_(True)
-        self._average(number)
-        return {name: float(term.detach()) for name, term in (critic | generator).items()}
-
-    def _critic_losses(self, real: Tensor, labels: Tensor, fake: Tensor, further: tuple[Tensor, Tensor]) -> Losses:
-        score, readings = self.critic(torch.cat([real, further[0]]))
-        real_score, (fake_score, _) = score[: len(real)], self.critic(fake)
-        return {
-            "critic": F.relu(1 - real_score.float()).mean() + F.relu(1 + fake_score.float()).mean(),
-            "reading": self.reading_loss(readings.float(), torch.cat([labels, further[1]])),
+            score = self.critic(torch.cat([real, fake.detach()])).float()
+        critic = {"critic": F.relu(1 - score[: len(real)]).mean() + F.relu(1 + score[len(real) :]).mean()}
+        self._descend("critic", critic)
+        lesson = {"lesson": self._reading(*self.draw(settings.lesson, READER_SIZE))}
+        self._descend("reader", lesson)
+        self._freeze(True)
+        with self._precision():
+            score, back = self.critic(fake), self.generator(fake, labels)
+        generator = price | {
+            "fool": -score.float().mean(),
+            "target": self._reading(fake.float(), targets),
+            "back": settings.reconstruction * F.l1_loss(back.float(), real),
+            # Without it, what nobody asked for (the background, the colour of the light) drifts with every edit.
+            "same": settings.reconstruction * F.l1_loss(fake[: settings.kept].float(), real[: settings.kept]),
         }
+        self._descend("generator", generator)
+        self._freeze(False)
+        self._average(number)
+        return {name: float(term.detach()) for name, term in (critic | lesson | generator).items()}
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.autocast)
+
+    def _reading(self, faces: Tensor, labels: Tensor) -> Tensor:
+        with self._precision():
+            readings = self.reader(varied(faces, self.sampler.generator, self.settings.tint))
+        return self.reading_loss(readings.float(), labels)
+
+    def _descend(self, name: str, losses: Losses) -> None:
+        optimiser = self.optimisers[name]
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call,unused-ignore]
+        optimiser.step()
+
+    def _freeze(self, frozen: bool) -> None:
+        """While the generator learns, the others' gradients would cost and be thrown away."""
+        self.critic.requires_grad_(not frozen)
+        self.reader.requires_grad_(not frozen)
 
     @torch.no_grad()
     def _average(self, number: int) -> None:
@@ -158,28 +177,25 @@ class AdversarialTraining(ABC):
             mean.lerp_(value, 1 - keep)
 
     def set_rate(self, factor: float) -> None:
-        """Scale the recipe's learning rate."""
-        for optimiser in (self.generator_optimiser, self.critic_optimiser):
+        """Scale the recipe's learning rates."""
+        for name, optimiser in self.optimisers.items():
             for group in optimiser.param_groups:
-                group["lr"] = self.settings.learning_rate * factor
+                group["lr"] = self.rates[name] * factor
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that resuming needs, random numbers included."""
-        parts = {name: getattr(self, name).state_dict() for name in STATEFUL}
-        return parts | {"random": self.sampler.generator.get_state()}
+        networks = {name: getattr(self, name).state_dict() for name in (*TRAINED, "average")}
+        optimisers = {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
+        return {"networks": networks, "optimisers": optimisers, "random": self.sampler.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        for name in STATEFUL:
-            getattr(self, name).load_state_dict(state[name])
+        for name, network in state["networks"].items():
+            getattr(self, name).load_state_dict(network)
+        for name, optimiser in state["optimisers"].items():
+            self.optimisers[name].load_state_dict(optimiser)
         self.sampler.generator.set_state(state["random"])
 
     def export(self) -> dict[str, Tensor]:
         """The finished weights: the average, float16."""
         return {name: value.half() for name, value in self.average.state_dict().items()}
-
-
-def _descend(optimiser: torch.optim.Optimizer, losses: Losses) -> None:
-    optimiser.zero_grad(set_to_none=True)
-    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call,unused-ignore]
-    optimiser.step()

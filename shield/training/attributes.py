@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.faces.attributes import ATTRIBUTES, AttributeNet
-from shield.training.data import SOURCES, FaceSet
+from shield.training.data import SOURCES, FaceSet, varied
 from shield.training.loop import recipes
 
 
@@ -23,8 +23,6 @@ class AttributesRecipe:
     steps: int = 1_600
     learning_rate: float = 1e-3
     decay: float = 0.05
-    shift: float = 0.06  # of the side, either way
-    light: float = 0.2  # of the range of brightness and of contrast
     seed: int = 0
 
 
@@ -48,7 +46,7 @@ class AttributesTraining:
     def step(self, number: int) -> dict[str, float]:
         """One step; returns the loss and the share of right answers."""
         rows = self.rows[torch.randint(len(self.rows), (self.recipe.batch,), generator=self.random)]
-        faces = self._varied(self.data.draw(rows, self.data.faces.shape[-1], self.random))
+        faces = varied(self.data.draw(rows, self.data.faces.shape[-1], self.random), self.random)
         labels = self.labels[rows]
         seed = int(torch.randint(2**31, (1,), generator=self.random))  # dropout knows only torch's own random numbers
         with torch.random.fork_rng(devices=[]), torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
@@ -60,22 +58,6 @@ class AttributesTraining:
         self.optimiser.step()
         right = ((logits > 0) == (labels > 0.5)).float().mean()
         return {"loss": float(loss.detach()), "right": float(right)}
-
-    def _varied(self, faces: Tensor) -> Tensor:
-        """Shifted, in other light, and some of them as soft as a small photo, (N, 3, s, s) in [-1, 1]."""
-        recipe, count = self.recipe, len(faces)
-
-        def uniform(*shape: int) -> Tensor:
-            return 2 * torch.rand(count, *shape, generator=self.random) - 1
-
-        matrix = torch.eye(2, 3).repeat(count, 1, 1)
-        matrix[:, :, 2] = 2 * recipe.shift * uniform(2)
-        grid = F.affine_grid(matrix, list(faces.shape), align_corners=False)
-        faces = F.grid_sample(faces, grid, padding_mode="reflection", align_corners=False)
-        soft = torch.rand(count, generator=self.random) < 0.3
-        faces[soft] = F.avg_pool2d(faces[soft], 3, stride=1, padding=1, count_include_pad=False)
-        faces = faces * (1 + recipe.light * uniform(1, 1, 1)) + recipe.light * uniform(1, 1, 1)
-        return faces.clamp(-1, 1)
 
     def set_rate(self, factor: float) -> None:
         """Scale the recipe's learning rate."""

@@ -1,7 +1,7 @@
 """CycleGAN's training: women's faces to men's and back, unpaired (Zhu et al. 2017, arXiv 1703.10593).
 
-Differs from the paper where few steps must go far: one critic for both domains, which also reads the domain as
-StarGAN's does (so that faces must really change), and the hinge loss, averaging and half size of the other recipes.
+Differs from the paper where few steps must go far: one critic for both domains, a reader of the domain (so that faces
+must really change), and the hinge loss, averaging and half size of the other recipes.
 """
 
 from dataclasses import dataclass
@@ -22,13 +22,11 @@ from shield.training.loop import recipes
 class CycleGANRecipe(Optimisation):
     """Everything that decides how the weights come out."""
 
-    small_steps: int = 3_000
-    steps: int = 4_200
     reading: float = 1.0
 
 
 class CycleGANTraining(AdversarialTraining):
-    """Two generators, each asked for the other domain, and a critic that reads the domain."""
+    """Two generators, each asked for the other domain, and a reader of the domain."""
 
     def __init__(self, recipe: CycleGANRecipe, data: FaceSet, autocast: bool) -> None:
         torch.manual_seed(recipe.seed)

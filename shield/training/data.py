@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from shield.errors import InputError
 
 SOURCES = ("celeba", "lfw", "synthetic")
+SHIFT = 0.06  # of the side, either way: how far a varied face moves at most
+LIGHT = 0.2  # of the range: how far its brightness and its contrast do
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,26 @@ def load_faces(folder: Path, split: str, size: int = 128, sources: tuple[str, ..
             raise InputError(f"{path} lacks {min(missing)} and {len(missing) - 1} more faces that labels.csv lists.")
     labels = torch.tensor([[float(row[name]) for name in names] for row in rows])
     return FaceSet(faces, labels, torch.tensor([SOURCES.index(row["source"]) for row in rows]), names)
+
+
+def varied(faces: Tensor, generator: torch.Generator, tint: float = 0.0) -> Tensor:
+    """Each face shifted, in other light, and some of them as soft as a small photo; (N, 3, s, s) in [-1, 1].
+
+    ``tint``: how far each colour may move alone, as a share of the range. Differentiable.
+    """
+    count = len(faces)
+
+    def uniform(*shape: int) -> Tensor:
+        return 2 * torch.rand(count, *shape, generator=generator) - 1
+
+    matrix = torch.eye(2, 3).repeat(count, 1, 1)
+    matrix[:, :, 2] = 2 * SHIFT * uniform(2)
+    grid = F.affine_grid(matrix, list(faces.shape), align_corners=False)
+    faces = F.grid_sample(faces, grid, padding_mode="reflection", align_corners=False)
+    soft = torch.rand(count, 1, 1, 1, generator=generator) < 0.3
+    faces = torch.where(soft, F.avg_pool2d(faces, 3, stride=1, padding=1, count_include_pad=False), faces)
+    faces = faces * (1 + LIGHT * uniform(1, 1, 1)) + LIGHT * uniform(1, 1, 1)
+    return (faces + tint * uniform(3, 1, 1) if tint else faces).clamp(-1, 1)
 
 
 def _decode(data: bytes, size: int) -> Tensor:

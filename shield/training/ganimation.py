@@ -26,8 +26,6 @@ BINS = 3  # of smile width and of mouth opening, between which sampling is balan
 class GANimationRecipe(Optimisation):
     """Everything that decides how the weights come out."""
 
-    small_steps: int = 3_000
-    steps: int = 4_200
     expression: float = 20.0
     copying: float = 0.3  # for the share of the face that is not copied
     smoothness: float = 1e-4  # for the attention's total variation
@@ -53,7 +51,7 @@ def _sampler(labels: Tensor, seed: int) -> BalancedSampler:
 
 
 class GANimationTraining(AdversarialTraining):
-    """A generator that is asked for another face's expression or a made-up one, and a critic that measures it."""
+    """A generator that is asked for another face's expression or a made-up one, and a reader that measures it."""
 
     def __init__(self, recipe: GANimationRecipe, data: FaceSet, autocast: bool) -> None:
         torch.manual_seed(recipe.seed)
