@@ -5,16 +5,17 @@ the changed photo and its result on the clean one.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from shield.device import fast_precision
 from shield.faces import Face, warp
 from shield.objectives import share_of_goal
 from shield.surrogates import Surrogate
+from shield.transforms import AsSaved, Transform
 
 Loss = Callable[[Tensor], Tensor]  # photo (1, 3, H, W) in [0, 1] -> scalar to climb
 
@@ -30,18 +31,45 @@ def clean_results(surrogate: Surrogate, photo: Tensor, face: Face) -> Tensor:
 
 @dataclass(frozen=True)
 class Term:
-    """One surrogate's part: the share of the goal reached on a photo that shows ``face``, in [0, 1]."""
+    """One surrogate's part: the share of the goal reached on a photo that shows ``face``, in [0, 1].
+
+    The photo goes through ``transform`` on its way. ``clean``: the surrogate's results on the unchanged photo, with
+    the face where the transform frames it. ``generator``: for the transform's random numbers.
+    """
 
     surrogate: Surrogate
     face: Face
     clean: Tensor
+    transform: Transform = field(default_factory=AsSaved)
+    generator: Generator = field(default_factory=Generator)
 
     def __call__(self, photo: Tensor) -> Tensor:
-        crop = warp(photo, self.face, self.surrogate.size, self.surrogate.framing)
+        sent = self.transform(photo, self.generator)
+        scale = sent.shape[-1] / photo.shape[-1], sent.shape[-2] / photo.shape[-2]
+        face = self.transform.frame(self.face).scaled(*scale)
+        crop = warp(sent, face, self.surrogate.size, self.surrogate.framing)
         with fast_precision(photo.device):
             results = self.surrogate(crop)
         distances = self.surrogate.distance(results.float(), self.clean)
         return share_of_goal(distances, MARGIN * self.surrogate.threshold)
+
+
+class Expectation:
+    """The mean of several terms, of which every call takes the next one: as many steps cost no more.
+
+    The value is the mean of what each term gave last (Schmidt et al. 2017, arXiv 1309.2388), so it falls short until
+    each had its turn; the gradient is that of the term taken.
+    """
+
+    def __init__(self, terms: Sequence[Loss], first: int = 0) -> None:
+        self.terms, self.turn = terms, first
+        self.last = [0.0] * len(terms)
+
+    def __call__(self, photo: Tensor) -> Tensor:
+        number = self.turn % len(self.terms)
+        value = self.terms[number](photo)
+        self.turn, self.last[number] = self.turn + 1, float(value.detach())
+        return value + (sum(self.last) / len(self.last) - value.detach())
 
 
 @dataclass(frozen=True)

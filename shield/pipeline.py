@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from shield.attacks import Progress, attacks
 from shield.bounds import FaceLpips, Linf, LpipsBound, Steered
 from shield.device import pick_device
-from shield.disruption import Disruption, Term, clean_results
+from shield.disruption import Disruption, Expectation, Term, clean_results
 from shield.errors import BoundError
 from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
@@ -35,7 +35,8 @@ from shield.photo import (
 )
 from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
-from shield.surrogates import load_surrogate, load_surrogates
+from shield.surrogates import Surrogate, load_surrogate, load_surrogates
+from shield.transforms import Transform, View, transforms
 from shield.verify import Report, Verification, find_faces, report_path, verify
 
 BISECTIONS = 7
@@ -164,15 +165,23 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
     crop = region.crop(pixels, device)
     working = round_to_levels(region.working_copy(crop))  # so that the change is in whole levels as well
     window = F.interpolate(share.to(device), size=region.working_size, mode="bilinear", antialias=True)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    view = View(region.working_size[1] / region.width, max(pixels.shape[:2]))
+    roads = [transforms[name](view, generator) for name in recipe.transforms]
+
+    def term(surrogate: Surrogate, road: Transform) -> Term:
+        clean = clean_results(surrogate, crop, road.frame(region.local_face))
+        return Term(surrogate, region.working_face, clean, road, generator)
+
+    # Every surrogate begins with another road, so that each step sees several.
     terms = [
-        Term(surrogate, region.working_face, clean_results(surrogate, crop, region.local_face))
-        for surrogate in (load_surrogate(name, device) for name in recipe.surrogates)
+        Expectation([term(surrogate, road) for road in roads], first)
+        for first, surrogate in enumerate(load_surrogate(name, device) for name in recipe.surrogates)
     ]
     measure = FaceLpips(load_lpips(device), working, region.working_face)
     levels = Linf(working, recipe.levels, contrast_mask(working) * window, CHROMA)
     bound = Steered(levels, LpipsBound(working, recipe.face_lpips, measure))
     attack = attacks[recipe.attack](recipe.steps)
-    generator = torch.Generator().manual_seed(recipe.seed)
     return attack(Disruption(terms), working, bound, generator, progress) - working
 
 

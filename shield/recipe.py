@@ -9,6 +9,7 @@ from shield.device import AUTO
 from shield.errors import RecipeError
 from shield.photo import JPEG_QUALITY
 from shield.surrogates import surrogates
+from shield.transforms import AS_SAVED, transforms
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Recipe:
     """What to do to a photo. Same Recipe, photo, processor and number of threads: same bytes.
 
     ``face_lpips``: the bound on every face's LPIPS in the saved file. ``levels``: the largest change of a value before
-    encoding, in 8-bit levels. ``attack``, ``surrogates``: registered names. ``steps``: of the search, at most.
+    encoding, in 8-bit levels. ``attack``, ``surrogates``, ``transforms``: registered names; the search goes through the
+    transforms in turn. ``steps``: of the search, at most.
     ``format``: of the file (None: the photo's own); ``quality``: of JPEG and HEIF, 1..100. ``keep_exif``: keep the
     EXIF that names no place. ``whole``: treat the picture as one region instead of looking for faces.
     ``device``: "auto" or a torch device.
@@ -41,6 +43,7 @@ class Recipe:
     face_lpips: float = BALANCED.face_lpips
     levels: int = BALANCED.levels
     surrogates: tuple[str, ...] = ("stargan",)
+    transforms: tuple[str, ...] = (AS_SAVED,)
     attack: str = "adam"
     steps: int = 30
     seed: int = 0
@@ -54,8 +57,11 @@ class Recipe:
         attacks[self.attack]
         for name in self.surrogates:
             surrogates[name]
+        for name in self.transforms:
+            transforms[name]
         for ok, sentence in (
             (len(self.surrogates) > 0, "Name at least one surrogate to protect against."),
+            (len(self.transforms) > 0, f"Name at least one transform to go through ({AS_SAVED!r} is none at all)."),
             (0 < self.face_lpips <= 1, f"The face LPIPS is {self.face_lpips}; choose a bound above 0, at most 1."),
             (1 <= self.levels <= 255, f"The largest change is {self.levels}; choose 1 to 255 levels."),
             (self.steps >= 1, f"The search has {self.steps} steps; choose at least 1."),

@@ -31,12 +31,15 @@ MAY_USE = {
     "surrogates": "errors faces objectives photo registry weights",
     "bounds": "faces lpips",
     "attacks": "bounds errors photo registry",
-    "disruption": "device faces objectives surrogates",
+    "web": "",
+    "transforms": "faces photo registry web",
+    "disruption": "device faces objectives surrogates transforms",
     "region": "faces photo",
-    "recipe": "attacks device errors photo surrogates",
+    "recipe": "attacks device errors photo surrogates transforms",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates weights",
-    "pipeline": "attacks bounds device disruption errors faces lpips photo recipe region surrogates verify masking",
+    "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates web weights",
+    "pipeline": "attacks bounds device disruption errors faces lpips photo recipe region surrogates transforms verify "
+    "masking",
     "quality": "errors faces lpips photo surrogates training",
     "training": "device errors faces registry surrogates",
     "bench": "attacks bounds device disruption errors faces lpips objectives photo pipeline recipe region registry "

@@ -56,6 +56,13 @@ class Face:
         points = tuple((x * horizontal, y * v) for x, y in self.points)
         return replace(self, box=(x0 * horizontal, y0 * v, x1 * horizontal, y1 * v), points=points)
 
+    def reframed(self, shift: tuple[float, float], scale: float, degrees: float) -> "Face":
+        """The face for whoever frames it elsewhere: shifted by shares of the frame's side, scaled and turned."""
+        cosine, sine = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
+        turned = (PORTRAIT_POINTS - 0.5) @ np.array([(cosine, sine), (-sine, cosine)]) + 0.5 + shift
+        matrix = crop_matrix(self)
+        return replace(self, points=tuple((float(x), float(y)) for x, y in turned @ matrix[:, :2].T + matrix[:, 2]))
+
 
 def similarity(points: NDArray[np.float64]) -> tuple[tuple[float, float], tuple[float, float]]:
     """Least-squares similarity from portrait fractions to px: ((a, b), (tx, ty)).

@@ -1,59 +1,93 @@
 """What the web does to a file, with the real codecs: RGB pixels (H, W, 3) in, pixels out, maybe of another size."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from shield.faces import Face
 from shield.registry import Registry
+from shield.web import (
+    BLUR_SIGMA,
+    HALF,
+    JPEG_QUALITIES,
+    SCALE,
+    SCREENSHOT,
+    SHIFT,
+    SOCIAL_QUALITY,
+    SOCIAL_SIDE,
+    TURN,
+    WEBP_QUALITY,
+    Pixels,
+    jpeg,
+    webp,
+)
 
-Pixels = NDArray[np.uint8]
-Channel = Callable[[Pixels], Pixels]
-
-SOCIAL_SIDE, SOCIAL_QUALITY = 1080, 75
 AS_SAVED = "none"
+
+
+def as_found(face: Face) -> Face:
+    """Where the detector found it."""
+    return face
+
+
+@dataclass(frozen=True)
+class Channel:
+    """``apply``: what happens to the pixels. ``frame``: where the manipulator takes a face of the original from."""
+
+    apply: Callable[[Pixels], Pixels]
+    frame: Callable[[Face], Face] = as_found
+
 
 channels: Registry[Channel] = Registry("channel")
 
 
-@channels.register(AS_SAVED)
-def none(pixels: Pixels) -> Pixels:
+def unchanged(pixels: Pixels) -> Pixels:
     """The file as it was saved."""
     return pixels
 
 
-def jpeg(pixels: Pixels, quality: int) -> Pixels:
-    """A JPEG file of that quality, 4:2:0 as most of the web writes it."""
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-    return np.asarray(Image.open(file).convert("RGB"))
+def _resized(image: Image.Image, factor: float) -> Image.Image:
+    size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
-channels.register("jpeg90")(partial(jpeg, quality=90))
-channels.register("jpeg75")(partial(jpeg, quality=75))
-channels.register("jpeg50")(partial(jpeg, quality=50))
-
-
-@channels.register("half")
 def half(pixels: Pixels) -> Pixels:
     """Half size and back."""
     image = Image.fromarray(pixels)
-    small = image.resize((max(1, image.width // 2), max(1, image.height // 2)), Image.Resampling.LANCZOS)
-    return np.asarray(small.resize(image.size, Image.Resampling.BICUBIC))
+    return np.asarray(_resized(image, HALF).resize(image.size, Image.Resampling.BICUBIC))
 
 
-@channels.register("blur")
+def screenshot(pixels: Pixels) -> Pixels:
+    """Shown smaller on a screen and captured without loss."""
+    return np.asarray(_resized(Image.fromarray(pixels), SCREENSHOT))
+
+
 def blur(pixels: Pixels) -> Pixels:
     """Gaussian blur of one pixel."""
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(1)))
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(BLUR_SIGMA)))
 
 
-@channels.register("social")
 def social(pixels: Pixels) -> Pixels:
     """What a social network does: long side at most 1080 px, JPEG 75."""
     image = Image.fromarray(pixels)
     image.thumbnail((SOCIAL_SIDE, SOCIAL_SIDE), Image.Resampling.LANCZOS)
     return jpeg(np.asarray(image), SOCIAL_QUALITY)
+
+
+def reframed(face: Face) -> Face:
+    """Found a little up and to the right, larger, and turned."""
+    return face.reframed((SHIFT, -SHIFT), 1 + SCALE, TURN)
+
+
+channels.register(AS_SAVED)(Channel(unchanged))
+for _quality in JPEG_QUALITIES:
+    channels.register(f"jpeg{_quality}")(Channel(partial(jpeg, quality=_quality)))
+channels.register(f"webp{WEBP_QUALITY}")(Channel(partial(webp, quality=WEBP_QUALITY)))
+channels.register("half")(Channel(half))
+channels.register("blur")(Channel(blur))
+channels.register("social")(Channel(social))
+channels.register("screenshot")(Channel(screenshot))
+channels.register("reframed")(Channel(unchanged, reframed))

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -59,28 +60,30 @@ def measure_effects(
     device: torch.device,
 ) -> tuple[list[Effect], list[Manipulation]]:
     """A row for every picture, channel, face, surrogate and edit; and the protected photo's manipulations as saved."""
-    crops = [[face_crop(original, face, surrogate, device) for surrogate in surrogates] for face in faces]
-    clean = [[_run(s, crop) for s, crop in zip(surrogates, row, strict=True)] for row in crops]
     effects: list[Effect] = []
     manipulations: list[Manipulation] = []
+    references: dict[tuple[Face, str], tuple[Tensor, Tensor]] = {}  # crop of the original and its clean results
     for picture, channel, sent in _sent(pictures):
         scale = sent.shape[1] / original.shape[1], sent.shape[0] / original.shape[0]
-        for number, face in enumerate(faces):
-            for surrogate, crop, reference in zip(surrogates, crops[number], clean[number], strict=True):
-                results = _run(surrogate, face_crop(sent, face.scaled(*scale), surrogate, device))
-                labels = Labels(number, surrogate, surrogate.name in seen, picture, channel)
-                rows = _effects(labels, results, reference, crop)
-                effects += rows
-                if (picture, channel) == (PROTECTED, AS_SAVED) and surrogate.makes_pictures:
-                    manipulations += _manipulations(rows, reference, results)
+        for (number, face), surrogate in product(enumerate(map(channels[channel].frame, faces)), surrogates):
+            key = face, surrogate.name
+            if key not in references:
+                crop = face_crop(original, face, surrogate, device)
+                references[key] = crop, _run(surrogate, crop)
+            crop, clean = references[key]
+            results = _run(surrogate, face_crop(sent, face.scaled(*scale), surrogate, device))
+            labels = Labels(number, surrogate, surrogate.name in seen, picture, channel)
+            rows = _effects(labels, results, clean, crop)
+            effects += rows
+            if (picture, channel) == (PROTECTED, AS_SAVED) and surrogate.makes_pictures:
+                manipulations += _manipulations(rows, clean, results)
     return effects, manipulations
 
 
 def _sent(pictures: Mapping[str, Pixels]) -> Iterator[tuple[str, str, Pixels]]:
     """Every picture after every channel."""
-    for picture, pixels in pictures.items():
-        for channel, apply in channels.items():
-            yield picture, channel, apply(pixels)
+    for (picture, pixels), (name, channel) in product(pictures.items(), channels.items()):
+        yield picture, name, channel.apply(pixels)
 
 
 def _run(surrogate: Surrogate, crop: Tensor) -> Tensor:

@@ -19,6 +19,9 @@ WORDS = {
     "half": "halving its size",
     "blur": "blurring",
     "social": "a social network",
+    "webp75": "WebP 75",
+    "screenshot": "a screenshot",
+    "reframed": "another framing",
 }
 
 
