@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from shield.attacks.loop import Attack, GradientAttack, Update, attacks
+from shield.attacks.loop import Attack, GradientAttack, Update, along, attacks
 
 BETAS = (0.9, 0.999)
 
@@ -23,4 +23,4 @@ def adam_update() -> Update:
 
 @attacks.register("adam")
 def adam(steps: int) -> Attack:
-    return GradientAttack(adam_update, steps, share=0.1, start=0.1)
+    return GradientAttack(along(adam_update, share=0.1), steps, start=0.1)

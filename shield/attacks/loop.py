@@ -1,4 +1,4 @@
-"""The one loop of every gradient attack: judge, differentiate, step, project. Methods fill in how to step.
+"""The one loop of every gradient attack: judge, differentiate, step, project. Methods fill in where to step.
 
 Projected gradient descent: Madry et al. 2018 (arXiv 1706.06083). A bound that is too dear to project on at each step
 (LPIPS) enters as a Lagrangian penalty whose weight follows the violation (Laidlaw et al. 2021, arXiv 2006.12655).
@@ -19,9 +19,25 @@ from shield.registry import Registry
 Loss = Callable[[Tensor], Tensor]  # photo (1, 3, H, W) in [0, 1] -> scalar to climb
 Progress = Callable[[int, int, float], None]  # step, steps, best so far
 Update = Callable[[Tensor, int], Tensor]  # gradient, step -> direction of about [-1, 1] per value
+Weights = Callable[[int, float], float]  # step, excess at it -> the weight of the bound's excess at the next
 
 SLACK = 0.1  # the penalty sets in this far below the bound
-GROWTH, DECAY = 1.06, 0.95  # of the penalty's weight per step above and below the bound
+GOAL = 1.0  # of every loss: everything breaks with margin
+FIRST_WEIGHT = 0.1  # of the penalty
+GROWTH, DECAY = 1.06, 0.95  # of its weight per step above and below the bound
+
+
+@dataclass(frozen=True)
+class Here:
+    """Where a search stands: ``image`` (1, 3, H, W), its ``gradient`` and its ``score`` (loss less excess)."""
+
+    step: int
+    image: Tensor
+    gradient: Tensor
+    score: float
+
+
+Rule = Callable[[Here, Bound], Tensor]  # the next image; the loop contains it
 
 
 class Attack(Protocol):
@@ -37,25 +53,48 @@ class Attack(Protocol):
         ...
 
 
+def along(update: Callable[[], Update], share: float) -> Callable[[], Rule]:
+    """Steps of ``share`` of the bound along what ``update`` makes of the gradients."""
+
+    def begin() -> Rule:
+        direction = update()
+        return lambda here, bound: here.image + bound.step(direction(here.gradient, here.step), share)
+
+    return begin
+
+
+def following() -> Weights:
+    """The weight grows while the bound is exceeded and falls while it is not."""
+    weight = FIRST_WEIGHT
+
+    def next_weight(step: int, excess: float) -> float:
+        nonlocal weight
+        if step >= 0:
+            weight *= GROWTH if excess > 0 else DECAY
+        return weight
+
+    return next_weight
+
+
 @dataclass(frozen=True)
 class GradientAttack:
-    """``steps`` of ``share`` of the bound along what ``update`` makes of the gradient.
+    """``steps`` steps by ``rule``. Every search begins with a rule and a penalty of its own, so that none remembers.
 
     ``start``: share of the bound by which the start is moved at random. Ends early when the loss reaches ``goal``
-    inside the bound. ``penalty``: the first weight of the bound's excess.
+    inside the bound.
     """
 
-    update: Callable[[], Update]
+    rule: Callable[[], Rule]
     steps: int
-    share: float
     start: float
-    goal: float = 1.0
-    penalty: float = 0.1
+    penalty: Callable[[], Weights] = following
+    goal: float = GOAL
 
     def __call__(
         self, loss: Loss, photo: Tensor, bound: Bound, generator: Generator, progress: Progress | None = None
     ) -> Tensor:
-        image, update, weight = bound.start(self.start, generator), self.update(), self.penalty
+        image, rule, weights = bound.start(self.start, generator), self.rule(), self.penalty()
+        weight = weights(-1, -1.0)
         best, best_score = photo, -float("inf")
         for step in range(self.steps + 1):
             # The gradient is taken where the picture is judged: on whole levels, as a file would hold it.
@@ -69,8 +108,8 @@ class GradientAttack:
                 progress(self.steps if done else step, self.steps, max(0.0, best_score))
             if done:
                 break
-            weight *= GROWTH if excess > 0 else DECAY
-            image = bound.contain(image + bound.step(update(gradient, step), self.share))
+            weight = weights(step, excess)
+            image = bound.contain(rule(Here(step, image, gradient, score), bound))
         return round_to_levels(bound.project(best))
 
 

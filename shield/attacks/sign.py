@@ -6,7 +6,7 @@ FGSM: Goodfellow et al. 2015 (arXiv 1412.6572). I-FGSM: Kurakin et al. 2017 (arX
 
 from torch import Tensor
 
-from shield.attacks.loop import Attack, GradientAttack, Update, attacks
+from shield.attacks.loop import Attack, GradientAttack, Update, along, attacks
 
 # The squared distance to the clean result has no gradient at the photo itself, so even the attacks that are defined
 # without a random start leave it by a little.
@@ -24,14 +24,14 @@ def sign_update() -> Update:
 @attacks.register("fgsm")
 def fgsm(steps: int) -> Attack:
     """One step of the whole bound, whatever ``steps`` says."""
-    return GradientAttack(sign_update, steps=1, share=1.0, start=NUDGE)
+    return GradientAttack(along(sign_update, share=1.0), steps=1, start=NUDGE)
 
 
 @attacks.register("ifgsm")
 def ifgsm(steps: int) -> Attack:
-    return GradientAttack(sign_update, steps, share=STEP, start=NUDGE)
+    return GradientAttack(along(sign_update, STEP), steps, start=NUDGE)
 
 
 @attacks.register("pgd")
 def pgd(steps: int) -> Attack:
-    return GradientAttack(sign_update, steps, share=STEP, start=1.0)
+    return GradientAttack(along(sign_update, STEP), steps, start=1.0)

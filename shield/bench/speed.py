@@ -19,7 +19,7 @@ from torch import Tensor
 
 from shield import Recipe, protect
 from shield.attacks.adam import adam_update
-from shield.attacks.loop import GradientAttack
+from shield.attacks.loop import GradientAttack, along
 from shield.bench.statistics import peak_memory
 from shield.bounds import FaceLpips, Linf, LpipsBound, Steered
 from shield.disruption import Disruption, Term, clean_results
@@ -72,7 +72,7 @@ def shield_loop(working: Tensor, crop: Tensor, region: Region, steps: int, recip
     measure = FaceLpips(load_lpips(CPU), working, region.working_face)
     levels = Linf(working, recipe.levels, contrast_mask(working), CHROMA)
     bound = Steered(levels, LpipsBound(working, recipe.face_lpips, measure))
-    attack = GradientAttack(adam_update, steps, SHARE, start=0.1, goal=float("inf"))
+    attack = GradientAttack(along(adam_update, SHARE), steps, start=0.1, goal=float("inf"))
     attack(Disruption([term]), working, bound, torch.Generator().manual_seed(0))
 
 
