@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import FaceLpips, Linf, LpipsBound, Steered
+from shield.bounds import FaceLpips, Limits, LpipsBound, Steered, bounds
 from shield.device import pick_device
 from shield.disruption import Disruption, Expectation, Term, clean_results
 from shield.errors import BoundError
@@ -179,8 +179,12 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
         for first, surrogate in enumerate(load_surrogate(name, device) for name in recipe.surrogates)
     ]
     measure = FaceLpips(load_lpips(device), working, region.working_face)
-    levels = Linf(working, recipe.levels, contrast_mask(working) * window, CHROMA)
-    bound = Steered(levels, LpipsBound(working, recipe.face_lpips, measure))
+    limits = Limits(recipe.levels, window)
+    if recipe.masked:
+        limits = Limits(recipe.levels, contrast_mask(working) * window, CHROMA)
+    bound = bounds[recipe.bound](working, limits)
+    if recipe.steered:
+        bound = Steered(bound, LpipsBound(working, recipe.face_lpips, measure))
     attack = attacks[recipe.attack](recipe.steps)
     return attack(Disruption(terms), working, bound, generator, progress) - working
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from shield.attacks import attacks
+from shield.bounds import bounds
 from shield.device import AUTO
 from shield.errors import RecipeError
 from shield.photo import JPEG_QUALITY
@@ -31,8 +32,10 @@ class Recipe:
     """What to do to a photo. Same Recipe, photo, processor and number of threads: same bytes.
 
     ``face_lpips``: the bound on every face's LPIPS in the saved file. ``levels``: the largest change of a value before
-    encoding, in 8-bit levels. ``attack``, ``surrogates``, ``transforms``: registered names; the search goes through the
-    transforms in turn. ``steps``: of the search, at most.
+    encoding, in 8-bit levels. ``bound``: the shape of a change within these (a registered name). ``steered``: search
+    where LPIPS is low, instead of only shrinking the change to the bound at the end. ``masked``: hide the change in
+    texture and in grey rather than colour. ``attack``, ``surrogates``, ``transforms``: registered names; the search
+    goes through the transforms in turn. ``steps``: of the search, at most.
     ``format``: of the file (None: the photo's own); ``quality``: of JPEG and HEIF, 1..100. ``keep_exif``: keep the
     EXIF that names no place. ``whole``: treat the picture as one region instead of looking for faces.
     ``device``: "auto" or a torch device.
@@ -45,6 +48,9 @@ class Recipe:
     surrogates: tuple[str, ...] = ("stargan",)
     transforms: tuple[str, ...] = (AS_SAVED,)
     attack: str = "adam"
+    bound: str = "linf"
+    steered: bool = True
+    masked: bool = True
     steps: int = 30
     seed: int = 0
     format: str | None = None
@@ -55,6 +61,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         attacks[self.attack]
+        bounds[self.bound]
         for name in self.surrogates:
             surrogates[name]
         for name in self.transforms:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from shield.bounds import Bound, FaceLpips, Linf, LpipsBound, Steered
+from shield.bounds import Bound, FaceLpips, Limits, Linf, LpipsBound, Steered, bounds
+from shield.bounds.l2 import L2
 from shield.bounds.lpips import face_sizes
 from shield.faces import Face, warp, whole_picture
 from shield.lpips import Lpips
@@ -73,7 +74,16 @@ def both(original: Tensor, network: Lpips) -> Case:
     return Case(bound, lambda image: hard.obeys(image) and soft.obeys(image), hard.obeys)
 
 
-every_bound = pytest.mark.parametrize("build", [linf, weighted, perceptual, both])
+def euclidean(original: Tensor, network: Lpips) -> Case:
+    within_cap, limit = within(original, weights()), 0.5 * LEVELS / 255 * float(weights().square().mean().sqrt())
+
+    def rule(image: Tensor) -> bool:
+        return within_cap(image) and float((image - original).square().mean().sqrt()) <= limit + TINY
+
+    return Case(L2(Linf(original, LEVELS, weights())), rule, rule)
+
+
+every_bound = pytest.mark.parametrize("build", [linf, weighted, euclidean, perceptual, both])
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +260,44 @@ def test_colours_change_by_their_share_only(original: Tensor, chroma: float) -> 
     assert change.abs().max() == pytest.approx(LEVELS / 255, rel=0.05)
     assert torch.allclose(Linf(middle, LEVELS, weights(), chroma).project(projected), projected, atol=1e-6)
     assert not torch.allclose(Linf(middle, LEVELS, weights()).project(image), projected, atol=1e-3)
+
+
+# Every registered shape
+
+
+@pytest.mark.parametrize("name", bounds)
+@pytest.mark.parametrize("levels", [1, 8])
+def test_every_shape_keeps_within_the_largest_change_and_the_weights(name: str, levels: int, original: Tensor) -> None:
+    shape = bounds[name](original, Limits(levels, weights()))
+    for image in (
+        shape.start(1.0, Generator().manual_seed(0)),
+        shape.project(far(original)),
+        shape.contain(far(original)),
+    ):
+        assert is_picture(image, original)
+        assert ((image - original).abs() <= levels / 255 * weights() + TINY).all()
+        assert not torch.equal(round_to_levels(image), original)
+    assert torch.allclose(shape.project(original), original, atol=1e-3)
+
+
+# Lab
+
+
+def test_only_colours_change() -> None:
+    """Lightness by the CIE's own formula: L* = 116 (Y / Yn)^(1/3) - 16."""
+    picture = 0.2 + 0.6 * torch.rand(1, 3, SIDE, SIDE, generator=Generator().manual_seed(0))
+    everywhere = torch.ones(1, 1, 1, 1)
+    shape = bounds["lab"](picture, Limits(LEVELS, everywhere))
+    image = picture + 0.015 * torch.randn(picture.shape, generator=Generator().manual_seed(1))
+    projected = shape.project(image)
+
+    def lightness(rgb: Tensor) -> Tensor:
+        linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return 116 * torch.einsum("c,nchw->nhw", torch.tensor([0.2126, 0.7152, 0.0722]), linear) ** (1 / 3) - 16
+
+    before = (lightness(image.clamp(0, 1)) - lightness(picture)).abs().mean()
+    assert (lightness(projected) - lightness(picture)).abs().mean() < 0.2 * before
+    assert (projected - picture).abs().mean() > 0.3 * (image - picture).abs().mean()
 
 
 # LPIPS

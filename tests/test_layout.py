@@ -29,13 +29,13 @@ MAY_USE = {
     "lpips": "errors weights",
     "faces": "errors weights",
     "surrogates": "errors faces objectives photo registry weights",
-    "bounds": "faces lpips",
+    "bounds": "faces lpips registry",
     "attacks": "bounds errors photo registry",
     "web": "",
     "transforms": "faces photo registry web",
     "disruption": "device faces objectives surrogates transforms",
     "region": "faces photo",
-    "recipe": "attacks device errors photo surrogates transforms",
+    "recipe": "attacks bounds device errors photo surrogates transforms",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates web weights",
     "pipeline": "attacks bounds device disruption errors faces lpips photo recipe region surrogates transforms verify "

@@ -1,7 +1,8 @@
 """Bounds: how far the protected photo may go from the original. One file and one word here each."""
 
-from shield.bounds.bound import Bound, Steered
+from shield.bounds import l2, lab
+from shield.bounds.bound import Bound, Limits, Steered, bounds
 from shield.bounds.linf import Linf
 from shield.bounds.lpips import FaceLpips, LpipsBound
 
-__all__ = ["Bound", "FaceLpips", "Linf", "LpipsBound", "Steered"]
+__all__ = ["Bound", "FaceLpips", "Limits", "Linf", "LpipsBound", "Steered", "bounds", "l2", "lab"]

@@ -1,10 +1,13 @@
 """What a bound is: how far a picture may go from its original."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
+
+from shield.registry import Registry
 
 
 class Bound(Protocol):
@@ -29,6 +32,22 @@ class Bound(Protocol):
     def excess(self, image: Tensor) -> Tensor:
         """Differentiable scalar: -1 at the original, 0 at the bound, positive beyond it."""
         ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a picture may go, for whatever shape a bound gives it.
+
+    ``levels``: the largest change of a value, in 8-bit levels. ``weights``: share of it per pixel, in [0, 1].
+    ``chroma``: share of it that may be colour (1: all).
+    """
+
+    levels: int
+    weights: Tensor
+    chroma: float = 1.0
+
+
+bounds: Registry[Callable[[Tensor, Limits], Bound]] = Registry("bound")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 import torch
 from torch import Generator, Tensor
 
+from shield.bounds.bound import Limits, bounds
+
 
 class Linf:
     """|image - original| <= radius, within [0, 1].
@@ -42,3 +44,8 @@ class Linf:
     def excess(self, image: Tensor) -> Tensor:
         # Projection keeps every step inside, so there is nothing to push back.
         return torch.full((), -1.0, device=image.device)
+
+
+@bounds.register("linf")
+def linf(original: Tensor, limits: Limits) -> Linf:
+    return Linf(original, limits.levels, limits.weights, limits.chroma)
