@@ -223,6 +223,7 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder with labels.csv and the archives of aligned faces.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, sample sheet and weights.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in OUT.")] = False,
+    weights: Annotated[Path | None, typer.Option(help="Begin with these weights (safetensors) of the recipe.")] = None,
     hours: Annotated[float | None, typer.Option(min=0, help="Stop after so many hours.")] = None,
     threads: Threads = None,
 ) -> None:
@@ -235,7 +236,7 @@ def train(
 
     with _reported():
         _use(threads)
-        step = shield.train_model(recipe, data, out, resume=resume, hours=hours, report=report)
+        step = shield.train_model(recipe, data, out, resume=resume, weights=weights, hours=hours, report=report)
     console.print(f"stopped at step {step}; weights and sample sheet are in {out}", highlight=False)
 
 

@@ -1,5 +1,6 @@
 """Training goes on after an interruption as if there had been none, and what it exports is what shield loads."""
 
+import copy
 import csv
 import io
 import tarfile
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from shield.errors import InputError, RecipeError
 from shield.faces.attributes import AttributeNet
@@ -24,7 +26,7 @@ from shield.surrogates.published.family import Family, fit
 from shield.surrogates.published.ganimation import GANIMATION
 from shield.surrogates.published.stargan import STARGAN
 from shield.surrogates.stargan import EDITS
-from shield.training.adversarial import TRAINED, AdversarialTraining, Optimisation
+from shield.training.adversarial import TRAINED, AdversarialTraining, Critic, Optimisation
 from shield.training.attributes import AttributesRecipe, AttributesTraining
 from shield.training.command import train_model
 from shield.training.cyclegan import CycleGANRecipe, CycleGANTraining
@@ -41,6 +43,7 @@ TINY: dict[str, Any] = {
     "critic_width": 4,
     "batch": 4,
     "kept": 1,
+    "lead": 0,
     "lesson": 3,
     "steps": STEPS,
     "seed": 3,
@@ -236,13 +239,36 @@ def test_progress_is_reported_with_losses_and_time_left(name: str, tmp_path: Pat
     reports: list[tuple[int, int, dict[str, float], float]] = []
     train(any_training(name, steps=3), tmp_path, samples(64), report=lambda *report: reports.append(report))
     assert [report[:2] for report in reports] == [(1, 3), (2, 3), (3, 3)]
-    expected = {"loss", "right"} if name == "attributes" else {"critic", "lesson", "fool", "target", "back", "same"}
+    expected = (
+        {"loss", "right"} if name == "attributes" else {"texture", "whole", "lesson", "fool", "target", "back", "same"}
+    )
     for _, _, losses, _ in reports:
         assert set(losses) >= expected
         assert all(np.isfinite(list(losses.values())))
     left = [report[3] for report in reports]
     assert left[0] > 0
     assert left[2] == 0
+
+
+@every_manipulator
+def test_training_begins_with_given_weights_past_the_half_size_steps(name: str, runs: Runs, tmp_path: Path) -> None:
+    trained, out = runs(name)
+    fresh = training(name, seed=99, small_steps=STEPS - 1)
+    seen: list[int] = []
+    train(fresh, tmp_path, samples(), weights=out / "weights.safetensors", report=lambda step, *_: seen.append(step))
+    assert seen == [STEPS]
+    moved = [
+        (mine - theirs).abs().max()
+        for mine, theirs in zip(fresh.average.parameters(), trained.average.parameters(), strict=True)
+    ]
+    assert max(moved) < 0.05  # float16 and one step away; a fresh generator is further
+
+
+def test_weights_of_another_network_are_no_beginning(runs: Runs, tmp_path: Path) -> None:
+    _, out = runs("stargan")
+    for weights in (out / "weights.safetensors", tmp_path / "none", out / "sheet.png"):
+        with pytest.raises(InputError, match="does not hold weights of this recipe"):
+            train(small("ganimation"), tmp_path / "new", samples(64), weights=weights)
 
 
 # The attribute network
@@ -306,7 +332,7 @@ def test_the_first_steps_run_at_half_size(name: str) -> None:
     run.critic.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
     run.step(0)
     run.step(1)
-    assert seen == [(count, 3, size, size) for size in (64, 128) for count in (4 + 4, 4)]
+    assert seen == [(count, 3, size, size) for size in (64, 128) for count in (3 * 4, 4)]
 
 
 def smooth(size: int) -> FaceSet:
@@ -317,10 +343,40 @@ def smooth(size: int) -> FaceSet:
     return data
 
 
+def test_the_reader_alone_learns_in_the_lead() -> None:
+    run = small("ganimation", lead=1)
+    before = {name: copy.deepcopy(getattr(run, name).state_dict()) for name in (*TRAINED, "average")}
+    assert run.step(0).keys() == {"lesson"}
+    moved = {name for name, state in before.items() if not equal(getattr(run, name).state_dict(), state)}
+    assert moved == {"reader"}
+    assert run.step(1).keys() > {"lesson", "whole", "target"}
+
+
 def test_training_learns_to_find_the_way_back() -> None:
     run = small("stargan", data=smooth(64), learning_rate=2e-3)
     back = [run.step(number)["back"] for number in range(25)]
     assert np.mean(back[-5:]) < 0.8 * np.mean(back[:5])
+
+
+def test_the_critic_learns_which_labels_a_real_face_has() -> None:
+    torch.manual_seed(0)
+    critic = Critic(8, 2)
+    optimiser = torch.optim.Adam(critic.parameters(), 2e-3, (0.5, 0.99))
+    labels = F.one_hot(torch.arange(8) % 2, 2).float()
+    faces = (2 * labels[:, 1] - 1)[:, None, None, None] * 0.5 + 0.1 * torch.randn(8, 3, 64, 64)
+    for _ in range(60):
+        optimiser.zero_grad()
+        (F.relu(1 - critic(faces, labels)[1]) + F.relu(1 + critic(faces, 1 - labels)[1])).mean().backward()
+        optimiser.step()
+    critic.eval()  # spectral norms stand still
+    assert (critic(faces, labels)[1] > critic(faces, 1 - labels)[1]).all()
+    assert torch.equal(critic(faces, labels)[0], critic(faces, 1 - labels)[0])  # texture is nobody's label
+
+
+def test_the_critic_scores_small_patches_and_the_whole() -> None:
+    texture, whole = Critic(8, 2)(torch.zeros(3, 3, 128, 128), torch.zeros(3, 2))
+    assert texture.shape == (3, 1, 8, 8)
+    assert whole.shape == (3, 1, 2, 2)
 
 
 @every_manipulator
@@ -351,7 +407,7 @@ def test_some_faces_are_asked_for_what_they_are_and_must_stay(name: str) -> None
     run.make, run.draw = watched_make, watched_draw  # type: ignore[method-assign]
     same = [run.step(number)["same"] for number in range(30)]
     assert np.mean(same[-5:]) < 0.8 * np.mean(same[:5])
-    for targets, (_, labels) in zip(asked, drawn[::2], strict=True):  # every other draw is the reader's
+    for targets, (_, labels) in zip(asked, drawn[1::2], strict=True):  # every other draw is the reader's
         assert torch.equal(targets[:3], labels[:3])
 
 

@@ -1,6 +1,6 @@
 """Surrogates: networks like those that will be pointed at the photo. One file and one word here each."""
 
-from shield.surrogates import identity, stargan
+from shield.surrogates import cyclegan, identity, stargan
 from shield.surrogates.imported import import_model, remove_model
 from shield.surrogates.own import register_surrogate
 from shield.surrogates.published import families
@@ -8,6 +8,7 @@ from shield.surrogates.surrogate import Surrogate, load_surrogate, load_surrogat
 
 __all__ = [
     "Surrogate",
+    "cyclegan",
     "families",
     "identity",
     "import_model",

@@ -12,6 +12,7 @@ from shield.surrogates.published.cyclegan import STEPS
 from shield.surrogates.published.family import Editor, Edits, Family, Tensors
 from shield.surrogates.published.resnet import resnet
 from shield.surrogates.shipped import shipped
+from shield.surrogates.surrogate import surrogates
 
 EDITS: Edits = {"female": (1, 0), "male": (0, 1)}  # a direction each
 
@@ -43,6 +44,7 @@ def build(tensors: Tensors) -> tuple[nn.Module, Edits]:
 BOTH_WAYS = Family("CycleGAN, both directions", "Apache-2.0", "Face manipulator: sex.", 128, 2**STEPS, build)
 
 
+@surrogates.register("cyclegan")
 def load_cyclegan(device: torch.device) -> Editor:
     """The CycleGAN of models/."""
     return shipped("cyclegan", BOTH_WAYS, EDITS, device)

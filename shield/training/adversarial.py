@@ -16,12 +16,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from shield.surrogates.published.family import Edits
 from shield.training.data import BalancedSampler, FaceSet, varied
-from shield.training.reader import SIZE as READER_SIZE
 from shield.training.reader import Reader
 
 Losses = dict[str, Tensor]  # name -> weighted term; the loss is their sum
 BETAS = (0.5, 0.99)
 TRAINED = ("generator", "critic", "reader")
+FINE_LAYERS = 4  # of the critic: each of its patches then sees 46 px
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Optimisation:
     steps: int = 4_200
     batch: int = 8
     kept: int = 2  # faces of the batch that are asked for what they are
+    lead: int = 0  # the first steps teach the reader alone
     lesson: int = 32  # real faces per step from which the reader learns
     tint: float = 0.05  # of the range: how far the reader sees colours move
     learning_rate: float = 2e-4
@@ -46,22 +47,36 @@ class Optimisation:
 
 
 class Critic(nn.Module):
-    """PatchGAN critic: faces (N, 3, s, s), s a multiple of 64, to a map of scores (N, 1, s / 64, s / 64)."""
+    """PatchGAN critic: texture in small patches, and whether the whole is a face with the labels asked for.
 
-    def __init__(self, width: int, layers: int = 6) -> None:
+    The labels enter by projection (Miyato and Koyama 2018, arXiv 1802.05637). A reader, which never sees made faces,
+    can be satisfied with a smudge where a mouth should open; a critic of the pair cannot.
+    """
+
+    def __init__(self, width: int, labels: int, layers: int = 6) -> None:
         super().__init__()
         trunk: list[nn.Module] = []
-        channels = 3
+        channels, fine_channels = 3, 0
         for layer in range(layers):
             wider = width * 2 ** min(layer, 3)  # wider ones cost more in spectral norms than in convolutions
             trunk += [spectral_norm(nn.Conv2d(channels, wider, 4, stride=2, padding=1)), nn.LeakyReLU(0.01)]
             channels = wider
-        self.trunk = nn.Sequential(*trunk)
-        self.score = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
+            fine_channels = wider if layer < FINE_LAYERS else fine_channels
+        self.fine, self.coarse = nn.Sequential(*trunk[: 2 * FINE_LAYERS]), nn.Sequential(*trunk[2 * FINE_LAYERS :])
+        self.texture = nn.Conv2d(fine_channels, 1, 3, padding=1, bias=False)
+        self.whole = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
+        self.match = spectral_norm(nn.Linear(labels, channels, bias=False))
 
-    def forward(self, faces: Tensor) -> Tensor:
-        scores: Tensor = self.score(self.trunk(faces))
-        return scores
+    def forward(self, faces: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Faces (N, 3, s, s), s a multiple of 64, and labels (N, C): scores (N, 1, s/16, s/16), (N, 1, s/64, s/64)."""
+        fine = self.fine(faces)
+        coarse = self.coarse(fine)
+        matching = (coarse * self.match(labels)[:, :, None, None]).sum(1, keepdim=True)
+        return self.texture(fine).float(), (self.whole(coarse) + matching).float()
+
+
+def _values(losses: Losses) -> dict[str, float]:
+    return {name: float(term.detach()) for name, term in losses.items()}
 
 
 class AdversarialTraining(ABC):
@@ -83,7 +98,7 @@ class AdversarialTraining(ABC):
         """
         self.settings, self.data, self.labels = settings, data, labels
         self.edits, self.sampler, self.autocast = edits, sampler, autocast
-        self.generator, self.critic = generator, Critic(settings.critic_width)
+        self.generator, self.critic = generator, Critic(settings.critic_width, labels.shape[1])
         self.reader = Reader(labels.shape[1])
         self.average = copy.deepcopy(generator).requires_grad_(False)
         self.rates = dict.fromkeys(TRAINED, settings.learning_rate) | {"reader": settings.reader_rate}
@@ -103,7 +118,15 @@ class AdversarialTraining(ABC):
 
     @abstractmethod
     def reading_loss(self, readings: Tensor, labels: Tensor) -> Tensor:
-        """How far the reader's readings (N, C) are from the labels, weighted."""
+        """How far the reader's readings (N, C) of real faces are from the labels, weighted."""
+
+    def target_loss(self, readings: Tensor, targets: Tensor) -> Tensor:
+        """How far the readings (N, C) of made faces are from what was asked, weighted."""
+        return self.reading_loss(readings, targets)
+
+    def part(self, faces: Tensor) -> Tensor:
+        """The part of faces (N, 3, s, s) that the reader looks at."""
+        return faces
 
     def make(self, real: Tensor, targets: Tensor) -> tuple[Tensor, Losses]:
         """The generator's faces, and what it pays for the way it makes them."""
@@ -122,41 +145,56 @@ class AdversarialTraining(ABC):
         return torch.stack([faces, *columns], dim=1)
 
     def step(self, number: int) -> dict[str, float]:
-        """One step of the critic and the reader, then one of the generator; returns the terms of their losses."""
+        """One step of the reader and the critic, then one of the generator; returns the terms of their losses."""
         settings = self.settings
         size = settings.size // 2 if number < settings.small_steps else settings.size
+        faces, known = self.draw(settings.lesson, size)
+        lesson = {"lesson": self.reading_loss(self._readings(faces), known)}
+        self._descend("reader", lesson)
+        if number < settings.lead:
+            return _values(lesson)
         real, labels = self.draw(settings.batch, size)
-        targets = self.targets(labels)
-        targets[: settings.kept] = labels[: settings.kept]
+        other = self.targets(labels)
+        targets = torch.cat([labels[: settings.kept], other[settings.kept :]])
         with self._precision():
             fake, price = self.make(real, targets)
-            score = self.critic(torch.cat([real, fake.detach()])).float()
-        critic = {"critic": F.relu(1 - score[: len(real)]).mean() + F.relu(1 + score[len(real) :]).mean()}
+        critic = self._critic_losses(real, labels, fake.detach(), targets, other)
         self._descend("critic", critic)
-        lesson = {"lesson": self._reading(*self.draw(settings.lesson, READER_SIZE))}
-        self._descend("reader", lesson)
         self._freeze(True)
         with self._precision():
-            score, back = self.critic(fake), self.generator(fake, labels)
+            texture, whole = self.critic(fake, targets)
+            back = self.generator(fake, labels)
         generator = price | {
-            "fool": -score.float().mean(),
-            "target": self._reading(fake.float(), targets),
+            "fool": -(texture.mean() + whole.mean()) / 2,
+            "target": self.target_loss(self._readings(fake.float()), targets),
             "back": settings.reconstruction * F.l1_loss(back.float(), real),
-            # Without it, what nobody asked for (the background, the colour of the light) drifts with every edit.
-            "same": settings.reconstruction * F.l1_loss(fake[: settings.kept].float(), real[: settings.kept]),
         }
+        if kept := settings.kept:
+            # Without it, what nobody asked for (the background, the colour of the light) drifts with every edit.
+            generator["same"] = settings.reconstruction * F.l1_loss(fake[:kept].float(), real[:kept])
         self._descend("generator", generator)
         self._freeze(False)
-        self._average(number)
-        return {name: float(term.detach()) for name, term in (critic | lesson | generator).items()}
+        self._average(number - settings.lead)
+        return _values(lesson | critic | generator)
+
+    def _critic_losses(self, real: Tensor, labels: Tensor, fake: Tensor, targets: Tensor, other: Tensor) -> Losses:
+        """Hinge losses; a real face beside ``other`` labels than its own is as wrong as a made one."""
+        count = len(real)
+        with self._precision():
+            texture, whole = self.critic(torch.cat([real, fake, real]), torch.cat([labels, targets, other]))
+        wrong = (F.relu(1 + whole[count : 2 * count]).mean() + F.relu(1 + whole[2 * count :]).mean()) / 2
+        return {
+            "texture": (F.relu(1 - texture[:count]).mean() + F.relu(1 + texture[count : 2 * count]).mean()) / 2,
+            "whole": (F.relu(1 - whole[:count]).mean() + wrong) / 2,
+        }
 
     def _precision(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.autocast)
 
-    def _reading(self, faces: Tensor, labels: Tensor) -> Tensor:
+    def _readings(self, faces: Tensor) -> Tensor:
         with self._precision():
-            readings = self.reader(varied(faces, self.sampler.generator, self.settings.tint))
-        return self.reading_loss(readings.float(), labels)
+            readings: Tensor = self.reader(self.part(varied(faces, self.sampler.generator, self.settings.tint)))
+        return readings.float()
 
     def _descend(self, name: str, losses: Losses) -> None:
         optimiser = self.optimisers[name]
@@ -187,6 +225,12 @@ class AdversarialTraining(ABC):
         networks = {name: getattr(self, name).state_dict() for name in (*TRAINED, "average")}
         optimisers = {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
         return {"networks": networks, "optimisers": optimisers, "random": self.sampler.generator.get_state()}
+
+    def begin_with(self, weights: dict[str, Tensor]) -> int:
+        """Begin with a trained generator, past the steps at half size; critic and reader begin anew."""
+        for network in (self.generator, self.average):
+            network.load_state_dict({name: value.float() for name, value in weights.items()})
+        return min(self.settings.small_steps, self.steps)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""

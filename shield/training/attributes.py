@@ -72,6 +72,11 @@ class AttributesTraining:
             "random": self.random.get_state(),
         }
 
+    def begin_with(self, weights: dict[str, Tensor]) -> int:
+        """Begin with a trained network."""
+        self.network.load_state_dict(weights)
+        return 0
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         self.network.load_state_dict(state["network"])

@@ -18,12 +18,14 @@ def train_model(
     out: str | Path,
     *,
     resume: bool = False,
+    weights: str | Path | None = None,
     hours: float | None = None,
     report: Report | None = None,
 ) -> int:
     """Train the recipe ``name`` on the face archives in ``data``; returns the step reached.
 
     ``out`` receives checkpoint, sample sheet and weights every few minutes; ``resume`` goes on from the checkpoint.
+    ``weights``: a trained network's (safetensors) to begin with instead of random ones.
     ``report`` is called with (step, steps, losses, seconds left). Raises RecipeError on an unknown recipe, InputError
     where there are no archives or where ``out`` holds another training's checkpoint.
     """
@@ -32,7 +34,7 @@ def train_model(
         raise InputError(f"{out} holds a checkpoint already; go on from it with --resume or choose another folder.")
     training = recipe(load_faces(Path(data), "train"), computes_bfloat16(torch.device("cpu")))
     samples = _samples(load_faces(Path(data), "test"))
-    return train(training, out, samples, resume, hours, report=report)
+    return train(training, out, samples, resume, None if weights is None else Path(weights), hours, report=report)
 
 
 def _samples(faces: FaceSet) -> torch.Tensor:

@@ -23,6 +23,7 @@ class CycleGANRecipe(Optimisation):
     """Everything that decides how the weights come out."""
 
     reading: float = 1.0
+    kept: int = 0  # the paper asks for no identity where a picture is to become another
 
 
 class CycleGANTraining(AdversarialTraining):

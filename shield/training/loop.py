@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from shield.errors import InputError
@@ -29,6 +30,7 @@ class Training(Protocol):
     def set_rate(self, factor: float) -> None: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def begin_with(self, weights: dict[str, Tensor]) -> int: ...
     def sheet(self, faces: Tensor) -> Tensor | None: ...
     def export(self) -> dict[str, Tensor]: ...
 
@@ -46,11 +48,14 @@ def train(
     out: Path,
     samples: Tensor,
     resume: bool = False,
+    weights: Path | None = None,
     hours: float | None = None,
     minutes_between: float = 4.0,
     report: Report | None = None,
 ) -> int:
     """Train for all of the recipe's steps or for ``hours``; returns the step reached.
+
+    ``weights``: an earlier training's weights to begin with; ``resume`` goes before.
 
     Every few minutes ``out`` receives ``checkpoint.pt`` (for ``resume``), ``weights.safetensors`` (float16, of the
     average) and, where there is something to see, ``sheet.png`` of ``samples``, (N, 3, s, s) in [-1, 1].
@@ -68,6 +73,8 @@ def train(
             raise InputError(
                 f"{checkpoint} is damaged or another recipe's checkpoint; choose another folder."
             ) from error
+    elif weights is not None:
+        first = _begin_with(training, weights)
     began = saved = time.monotonic()
     deadline = began + hours * 3600 if hours is not None else float("inf")
     step = first
@@ -83,6 +90,13 @@ def train(
             saved = now
     _save(training, step, out, samples)
     return step
+
+
+def _begin_with(training: Training, weights: Path) -> int:
+    try:
+        return training.begin_with(load_file(weights))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{weights} does not hold weights of this recipe ({error}).") from error
 
 
 def _save(training: Training, step: int, out: Path, samples: Tensor) -> None:
