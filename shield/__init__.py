@@ -1,6 +1,7 @@
 """shield: protect a photo of a person against face-manipulation networks, and prove it on the saved file."""
 
 from shield.attacks import attacks
+from shield.bounds import bounds
 from shield.errors import (
     BoundError,
     FaceError,
@@ -12,17 +13,20 @@ from shield.errors import (
     WeightsError,
 )
 from shield.faces import Framing
+from shield.objectives import objectives
 from shield.pipeline import Protection, protect, protect_file
 from shield.quality import Quality, evaluate_models
-from shield.recipe import PRESETS, Recipe
+from shield.recipe import CLASSES, PRESETS, Recipe
 from shield.surrogates import Surrogate, families, import_model, register_surrogate, remove_model, surrogates
 from shield.training import recipes, train_model
+from shield.transforms import transforms
 from shield.verify import Report, Verification, verify
 from shield.weights import ImportedEntry, WeightsEntry, check_weights, imported_models, manifest
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CLASSES",
     "PRESETS",
     "BoundError",
     "FaceError",
@@ -43,12 +47,14 @@ __all__ = [
     "WeightsError",
     "__version__",
     "attacks",
+    "bounds",
     "check_weights",
     "evaluate_models",
     "families",
     "import_model",
     "imported_models",
     "manifest",
+    "objectives",
     "protect",
     "protect_file",
     "recipes",
@@ -56,5 +62,6 @@ __all__ = [
     "remove_model",
     "surrogates",
     "train_model",
+    "transforms",
     "verify",
 ]

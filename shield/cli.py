@@ -61,6 +61,19 @@ def protect(
         list[str] | None, typer.Option(help=f"Protect against this one (repeatable): {_surrogate_names()}.")
     ] = None,
     attack: Annotated[str, typer.Option(help=f"How to search: {', '.join(shield.attacks)}.")] = DEFAULT.attack,
+    bound: Annotated[str, typer.Option(help=f"Shape of the change: {', '.join(shield.bounds)}.")] = DEFAULT.bound,
+    objective: Annotated[
+        str, typer.Option(help=f"What the search climbs: {', '.join(shield.objectives)}.")
+    ] = DEFAULT.objective,
+    edit: Annotated[
+        list[str] | None, typer.Option(help="Work against this edit of the surrogates alone (repeatable).")
+    ] = None,
+    classes: Annotated[
+        str, typer.Option(help=f"How to take the edits: {', '.join(shield.CLASSES)}.")
+    ] = DEFAULT.classes,
+    transform: Annotated[
+        list[str] | None, typer.Option(help=f"Search through this (repeatable): {', '.join(shield.transforms)}.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Steps of the search, at most.")] = DEFAULT.steps,
     seed: Annotated[int, typer.Option(help="Same seed, same photo: same bytes.")] = DEFAULT.seed,
     format: Annotated[
@@ -84,6 +97,11 @@ def protect(
         recipe = Recipe(
             surrogates=tuple(surrogate or DEFAULT.surrogates),
             attack=attack,
+            bound=bound,
+            objective=objective,
+            edits=tuple(edit or DEFAULT.edits),
+            classes=classes,
+            transforms=tuple(transform or DEFAULT.transforms),
             steps=steps,
             seed=seed,
             format=format,

@@ -4,42 +4,39 @@ Ruiz et al. 2020, "Disrupting Deepfakes" (arXiv 2003.01279): climb the distance 
 the changed photo and its result on the clean one.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Generator, Tensor
 
 from shield.device import fast_precision
 from shield.faces import Face, warp
-from shield.objectives import share_of_goal
+from shield.objectives import Measure, share_of_goal
 from shield.surrogates import Surrogate
 from shield.transforms import AsSaved, Transform
 
+T = TypeVar("T")
+U = TypeVar("U")
 Loss = Callable[[Tensor], Tensor]  # photo (1, 3, H, W) in [0, 1] -> scalar to climb
 
 # The search is done with an edit at this multiple of its threshold, so that it stays broken after the web's channels.
 MARGIN = 3.0
 
 
-@torch.no_grad()
-def clean_results(surrogate: Surrogate, photo: Tensor, face: Face) -> Tensor:
-    """What the surrogate makes of the unchanged photo, as reference: (1, E, ...), full precision."""
-    return surrogate(warp(photo, face, surrogate.size, surrogate.framing))
-
-
 @dataclass(frozen=True)
 class Term:
     """One surrogate's part: the share of the goal reached on a photo that shows ``face``, in [0, 1].
 
-    The photo goes through ``transform`` on its way. ``clean``: the surrogate's results on the unchanged photo, with
-    the face where the transform frames it. ``generator``: for the transform's random numbers.
+    The photo goes through ``transform`` on its way. ``measure``: how far the results on the surrogate's crop are from
+    the clean ones, with the face where the transform frames it. ``generator``: for the transform's random numbers.
     """
 
     surrogate: Surrogate
     face: Face
-    clean: Tensor
+    measure: Measure
     transform: Transform = field(default_factory=AsSaved)
     generator: Generator = field(default_factory=Generator)
 
@@ -49,9 +46,13 @@ class Term:
         face = self.transform.frame(self.face).scaled(*scale)
         crop = warp(sent, face, self.surrogate.size, self.surrogate.framing)
         with fast_precision(photo.device):
-            results = self.surrogate(crop)
-        distances = self.surrogate.distance(results.float(), self.clean)
-        return share_of_goal(distances, MARGIN * self.surrogate.threshold)
+            distances = self.measure(crop)
+        return share_of_goal(distances, MARGIN)
+
+
+def in_step(parts: Sequence[T], roads: Sequence[U]) -> list[tuple[T, U]]:
+    """Both lists walked through together, each from its beginning again at its end, until both end at once."""
+    return [(parts[i % len(parts)], roads[i % len(roads)]) for i in range(math.lcm(len(parts), len(roads)))]
 
 
 class Expectation:

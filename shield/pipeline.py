@@ -16,10 +16,12 @@ from torch.nn import functional as F
 from shield.attacks import Progress, attacks
 from shield.bounds import FaceLpips, Limits, LpipsBound, Steered, bounds
 from shield.device import pick_device
-from shield.disruption import Disruption, Expectation, Term, clean_results
-from shield.errors import BoundError
+from shield.disruption import Disruption, Expectation, Term, in_step
+from shield.errors import BoundError, RecipeError
+from shield.faces import warp
 from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
+from shield.objectives import objectives
 from shield.photo import (
     FORMATS,
     Photo,
@@ -35,7 +37,7 @@ from shield.photo import (
 )
 from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
-from shield.surrogates import Surrogate, load_surrogate, load_surrogates
+from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
 from shield.transforms import Transform, View, transforms
 from shield.verify import Report, Verification, find_faces, report_path, verify
 
@@ -167,26 +169,43 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
     window = F.interpolate(share.to(device), size=region.working_size, mode="bilinear", antialias=True)
     generator = torch.Generator().manual_seed(recipe.seed)
     view = View(region.working_size[1] / region.width, max(pixels.shape[:2]))
+    measure = objectives[recipe.objective]
     roads = [transforms[name](view, generator) for name in recipe.transforms]
 
     def term(surrogate: Surrogate, road: Transform) -> Term:
-        clean = clean_results(surrogate, crop, road.frame(region.local_face))
-        return Term(surrogate, region.working_face, clean, road, generator)
+        clean = warp(crop, road.frame(region.local_face), surrogate.size, surrogate.framing)
+        return Term(surrogate, region.working_face, measure(surrogate, clean), road, generator)
 
     # Every surrogate begins with another road, so that each step sees several.
     terms = [
-        Expectation([term(surrogate, road) for road in roads], first)
-        for first, surrogate in enumerate(load_surrogate(name, device) for name in recipe.surrogates)
+        Expectation([term(part, road) for part, road in in_step(parts, roads)], first)
+        for first, parts in enumerate(_parts(recipe, device))
     ]
-    measure = FaceLpips(load_lpips(device), working, region.working_face)
+    visibility = FaceLpips(load_lpips(device), working, region.working_face)
     limits = Limits(recipe.levels, window)
     if recipe.masked:
         limits = Limits(recipe.levels, contrast_mask(working) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
     if recipe.steered:
-        bound = Steered(bound, LpipsBound(working, recipe.face_lpips, measure))
+        bound = Steered(bound, LpipsBound(working, recipe.face_lpips, visibility))
     attack = attacks[recipe.attack](recipe.steps)
     return attack(Disruption(terms), working, bound, generator, progress) - working
+
+
+def _parts(recipe: Recipe, device: torch.device) -> list[list[Surrogate]]:
+    """The Recipe's surrogates, each as what the search works on at one step after the other.
+
+    Raises RecipeError where no surrogate has an edit that the Recipe names.
+    """
+    whole = [load_surrogate(name, device) for name in recipe.surrogates]
+    known = [edit for surrogate in whole for edit in surrogate.edits]
+    if unknown := [edit for edit in recipe.edits if edit not in known]:
+        raise RecipeError(f"No surrogate has an edit {unknown[0]!r}; choose from: {', '.join(dict.fromkeys(known))}.")
+    wanted = recipe.edits or known
+    kept = [(s, [edit for edit in s.edits if edit in wanted]) for s in whole]
+    if recipe.classes == "iterative":
+        return [[chosen(surrogate, [edit]) for edit in edits] for surrogate, edits in kept if edits]
+    return [[chosen(surrogate, edits)] for surrogate, edits in kept if edits]
 
 
 def _for_face(progress: Progress | None, number: int, faces: int) -> Progress | None:

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from shield.errors import InputError
 from shield.faces import detect, warp, whole_picture
-from shield.faces import landmarks as points68
 from shield.faces.attributes import ATTRIBUTES, AttributeNet, load_attributes
 from shield.faces.expression import MEASURES, conditions
+from shield.faces.landmarks import load_landmarks, portrait_landmarks
 from shield.lpips import load_lpips
 from shield.photo import read, to_tensor
 from shield.surrogates import cyclegan, ganimation, identity, load_surrogate, stargan
@@ -211,9 +211,8 @@ def _about_sex(faces: Tensor, labels: Tensor) -> Iterator[Question]:
 
 def _measured(faces: Tensor) -> Tensor:
     """The expressions (N, 4) of faces in portrait framing."""
-    network, frame = points68.load_landmarks(), whole_picture(SIZE, SIZE)
-    parts = [network(warp(part, frame, points68.SIZE, points68.FRAMING)) for part in faces.split(BATCH)]
-    return conditions(torch.cat(parts))
+    network = load_landmarks()
+    return conditions(torch.cat([portrait_landmarks(network, part) for part in faces.split(BATCH)]))
 
 
 def _moved(target: Tensor) -> Callable[[Tensor, Tensor], Tensor]:

@@ -8,6 +8,7 @@ from shield.attacks import attacks
 from shield.bounds import bounds
 from shield.device import AUTO
 from shield.errors import RecipeError
+from shield.objectives import objectives
 from shield.photo import JPEG_QUALITY
 from shield.surrogates import surrogates
 from shield.transforms import AS_SAVED, transforms
@@ -21,6 +22,7 @@ class Strength:
     levels: int
 
 
+CLASSES = ("joint", "iterative")
 BALANCED = Strength(0.05, 12)
 PRESETS: Mapping[str, Strength] = MappingProxyType(
     {"subtle": Strength(0.02, 8), "balanced": BALANCED, "strong": Strength(0.10, 16)}
@@ -34,8 +36,10 @@ class Recipe:
     ``face_lpips``: the bound on every face's LPIPS in the saved file. ``levels``: the largest change of a value before
     encoding, in 8-bit levels. ``bound``: the shape of a change within these (a registered name). ``steered``: search
     where LPIPS is low, instead of only shrinking the change to the bound at the end. ``masked``: hide the change in
-    texture and in grey rather than colour. ``attack``, ``surrogates``, ``transforms``: registered names; the search
-    goes through the transforms in turn. ``steps``: of the search, at most.
+    texture and in grey rather than colour. ``surrogates``, ``transforms``, ``objective``, ``attack``: registered names;
+    the search goes through the transforms in turn. ``edits``: of the surrogates, to work against (none named: all).
+    ``classes``: "joint" climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the
+    search, at most.
     ``format``: of the file (None: the photo's own); ``quality``: of JPEG and HEIF, 1..100. ``keep_exif``: keep the
     EXIF that names no place. ``whole``: treat the picture as one region instead of looking for faces.
     ``device``: "auto" or a torch device.
@@ -47,6 +51,9 @@ class Recipe:
     levels: int = BALANCED.levels
     surrogates: tuple[str, ...] = ("stargan",)
     transforms: tuple[str, ...] = (AS_SAVED,)
+    edits: tuple[str, ...] = ()
+    classes: str = CLASSES[0]
+    objective: str = "output"
     attack: str = "adam"
     bound: str = "linf"
     steered: bool = True
@@ -62,11 +69,16 @@ class Recipe:
     def __post_init__(self) -> None:
         attacks[self.attack]
         bounds[self.bound]
+        objectives[self.objective]
         for name in self.surrogates:
             surrogates[name]
         for name in self.transforms:
             transforms[name]
         for ok, sentence in (
+            (
+                self.classes in CLASSES,
+                f"There is no way {self.classes!r} through the edits; choose {' or '.join(CLASSES)}.",
+            ),
             (len(self.surrogates) > 0, "Name at least one surrogate to protect against."),
             (len(self.transforms) > 0, f"Name at least one transform to go through ({AS_SAVED!r} is none at all)."),
             (0 < self.face_lpips <= 1, f"The face LPIPS is {self.face_lpips}; choose a bound above 0, at most 1."),

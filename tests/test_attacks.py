@@ -15,10 +15,11 @@ from shield.attacks.lpa import rounds
 from shield.attacks.momentum import momentum_update, nesterov_update
 from shield.attacks.sign import sign_update
 from shield.bounds import FaceLpips, Linf, LpipsBound, Steered
-from shield.disruption import Disruption, Term, clean_results
+from shield.disruption import Disruption, Term
 from shield.errors import RecipeError, SearchError
-from shield.faces import Face, whole_picture
+from shield.faces import Face, warp, whole_picture
 from shield.lpips import Lpips
+from shield.objectives.output import output
 from shield.photo import round_to_levels, to_tensor
 from shield.surrogates import Surrogate
 
@@ -421,18 +422,18 @@ def test_breaks_stargan_on_a_small_photo_and_leaves_its_weights_alone(
     assert isinstance(stargan, nn.Module)
     small = torch.nn.functional.interpolate(to_tensor(portrait), size=160, mode="bilinear", antialias=True)
     original, face = round_to_levels(small), portrait_face.scaled(160 / 1024)
-    loss = Disruption([Term(stargan, face, clean_results(stargan, original, face))])
+    loss = Disruption([Term(stargan, face, output(stargan, crop_of(stargan, original, face)))])
     before = {key: value.clone() for key, value in stargan.state_dict().items()}
     steps: Steps = []
     bound = Linf(original, LEVELS, torch.ones(1, 1, 1, 1))
     result = attacks[name](4)(loss, original, bound, seeded(), lambda *step: steps.append(step))
     with torch.no_grad():
-        distances = stargan.distance(stargan_results(stargan, result, face), stargan_results(stargan, original, face))
+        distances = stargan.distance(*(stargan(crop_of(stargan, photo, face)) for photo in (result, original)))
     assert steps[-1][2] > steps[0][2] + 0.1
     assert float(distances.mean()) > 0.05
     assert all(torch.equal(value, before[key]) for key, value in stargan.state_dict().items())
     assert all(weight.grad is None for weight in stargan.parameters())
 
 
-def stargan_results(stargan: Surrogate, photo: Tensor, face: Face) -> Tensor:
-    return clean_results(stargan, photo, face)
+def crop_of(surrogate: Surrogate, photo: Tensor, face: Face) -> Tensor:
+    return warp(photo, face, surrogate.size, surrogate.framing)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shield import disruption
-from shield.disruption import MARGIN, Disruption, Term, clean_results
+from shield.disruption import MARGIN, Disruption, Expectation, Term, in_step
 from shield.faces import Face, Framing, warp
 from shield.objectives import l2
+from shield.objectives.output import output
 from shield.photo import to_tensor
 from shield.surrogates import Surrogate, load_surrogate, surrogates
 
@@ -54,15 +55,17 @@ def gradient(loss: Loss, photo: Tensor) -> tuple[Tensor, Tensor]:
 # One term
 
 
+def term_of(surrogate: Surrogate, photo: Tensor, face: Face) -> Term:
+    """Climbs what the surrogate makes of this photo."""
+    return Term(surrogate, face, output(surrogate, crop_of(surrogate, photo, face)))
+
+
+def crop_of(surrogate: Surrogate, photo: Tensor, face: Face) -> Tensor:
+    return warp(photo, face, surrogate.size, surrogate.framing)
+
+
 def toy_term(photo: Tensor, face: Face) -> Term:
-    return Term(Toy(), face, clean_results(Toy(), photo, face))
-
-
-def test_clean_results_are_the_surrogates_on_the_faces_crop(scene: tuple[Tensor, Face]) -> None:
-    photo, face = scene
-    clean = clean_results(Toy(), photo.clone().requires_grad_(True), face)
-    assert torch.equal(clean, Toy()(warp(photo, face, 16, Toy.framing)))
-    assert not clean.requires_grad
+    return term_of(Toy(), photo, face)
 
 
 def test_a_term_is_the_share_of_its_edits_goals(scene: tuple[Tensor, Face]) -> None:
@@ -168,6 +171,24 @@ def test_the_photo_is_left_alone() -> None:
     assert photo.grad is None
 
 
+# Terms in turn
+
+
+def test_two_lists_are_walked_through_together_until_every_pair_in_step_was_there() -> None:
+    assert in_step("ab", "xyz") == [("a", "x"), ("b", "y"), ("a", "z"), ("b", "x"), ("a", "y"), ("b", "z")]
+    assert in_step("abcd", "xy") == [("a", "x"), ("b", "y"), ("c", "x"), ("d", "y")]
+    assert in_step("a", "x") == [("a", "x")]
+
+
+def test_an_expectation_takes_the_next_term_each_time_and_tells_the_mean_of_all() -> None:
+    turns = Expectation(TERMS, first=1)
+    values = [float(term(picture())) for term in TERMS]
+    first, pull = gradient(turns, picture())
+    assert first.item() == pytest.approx(values[1] / 3)  # the others are still to come
+    assert torch.allclose(pull, gradient(TERMS[1], picture())[1])
+    assert [float(turns(picture())) for _ in range(2)][1] == pytest.approx(sum(values) / 3)
+
+
 # With the networks
 
 
@@ -177,7 +198,7 @@ def test_nothing_breaks_at_the_clean_photo_and_more_does_the_more_it_changes(
 ) -> None:
     photo, face = scene
     surrogate = load_surrogate(name, device)
-    loss = Disruption([Term(surrogate, face, clean_results(surrogate, photo, face))])
+    loss = Disruption([term_of(surrogate, photo, face)])
     with torch.no_grad():
         clean, little, more = (float(loss(altered(photo, amount))) for amount in (0, 0.05, 0.2))
     assert 0 <= clean < 0.005
@@ -195,8 +216,9 @@ def distances(surrogate: Surrogate, crop: Tensor, clean: Tensor, fast: bool) -> 
 def test_bfloat16_measures_the_same_distances(name: str, scene: tuple[Tensor, Face], device: torch.device) -> None:
     photo, face = scene
     surrogate = load_surrogate(name, device)
-    clean = clean_results(surrogate, photo, face)
-    crop = warp(altered(photo, 0.04), face, surrogate.size, surrogate.framing)
+    with torch.no_grad():
+        clean = surrogate(crop_of(surrogate, photo, face))
+    crop = crop_of(surrogate, altered(photo, 0.1), face)
     exact, fast = (distances(surrogate, crop, clean, fast) for fast in (False, True))
     assert exact.max() > 0.003
     assert float((fast - exact).abs().max()) < 0.002
@@ -206,7 +228,7 @@ def test_a_term_in_fast_precision_pulls_where_full_precision_does(
     scene: tuple[Tensor, Face], stargan: Surrogate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo, face = scene
-    term = Term(stargan, face, clean_results(stargan, photo, face))
+    term = term_of(stargan, photo, face)
     pulls = []
     for context in (nullcontext(), torch.autocast("cpu", torch.bfloat16)):
         monkeypatch.setattr(disruption, "fast_precision", lambda device, context=context: context)

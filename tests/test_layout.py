@@ -18,9 +18,10 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks errors faces pipeline quality recipe surrogates training verify weights",
+    "shield": "attacks bounds errors faces objectives pipeline quality recipe surrogates training transforms "
+    "verify weights",
     "errors": "",
-    "objectives": "",
+    "objectives": "errors registry",
     "masking": "",
     "device": "errors",
     "photo": "errors",
@@ -35,11 +36,11 @@ MAY_USE = {
     "transforms": "faces photo registry web",
     "disruption": "device faces objectives surrogates transforms",
     "region": "faces photo",
-    "recipe": "attacks bounds device errors photo surrogates transforms",
+    "recipe": "attacks bounds device errors objectives photo surrogates transforms",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates web weights",
-    "pipeline": "attacks bounds device disruption errors faces lpips photo recipe region surrogates transforms verify "
-    "masking",
+    "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region surrogates "
+    "transforms verify masking",
     "quality": "errors faces lpips photo surrogates training",
     "training": "device errors faces registry surrogates",
     "bench": "attacks bounds device disruption errors faces lpips objectives photo pipeline recipe region registry "

@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from shield.objectives import MASK_CHANGE, l1, l2, l2_mask, share_of_goal, squared_distance
+from shield.errors import RecipeError
+from shield.objectives import MASK_CHANGE, l1, l2, l2_mask, objectives, share_of_goal, squared_distance
+from shield.surrogates import Surrogate, load_surrogate, surrogates
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 
@@ -91,3 +93,98 @@ def test_the_search_gets_a_finite_gradient_even_at_zero(distance: Distance) -> N
     assert results.grad is not None
     assert results.grad.count_nonzero() == 0
     assert math.isfinite(float(results.grad.sum()))
+
+
+# Every objective
+
+
+class Brightener(nn.Module):
+    """Two edits through two convolutions, the inner one at half size; the second edit changes a corner only."""
+
+    threshold, makes_pictures = 0.02, True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(3, 4, 2, stride=2)
+        self.outer = nn.ConvTranspose2d(4, 3, 2, stride=2)
+        for number, value in enumerate(self.parameters()):
+            nn.init.normal_(value, std=0.3, generator=torch.Generator().manual_seed(number))
+
+    def forward(self, faces: Tensor) -> Tensor:
+        everywhere = self.outer(self.inner(faces))
+        corner = 2 * faces - 1
+        corner = corner + torch.nn.functional.pad(torch.full_like(corner[..., :4, :4], 0.8), (0, 4, 0, 4))
+        return torch.stack([everywhere, corner], 1)
+
+    def distance(self, results: Tensor, clean: Tensor) -> Tensor:
+        return l2(results, clean)
+
+
+def crop() -> Tensor:
+    return torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", sorted(objectives))
+def test_an_objective_is_zero_at_the_clean_crop_and_grows_away_from_it(name: str) -> None:
+    measure = objectives[name](Brightener(), crop())
+    with torch.no_grad():
+        none, near, far = (measure(crop() + amount) for amount in (0, 0.05, 0.2))
+    assert none.count_nonzero() == 0
+    assert near.shape == far.shape
+    assert bool((near < far).all())
+
+
+@pytest.mark.parametrize("objective", sorted(objectives))
+@pytest.mark.parametrize("name", sorted(surrogates))
+def test_an_objective_pulls_on_every_channel_through_every_surrogate(objective: str, name: str) -> None:
+    surrogate: Surrogate = load_surrogate(name, torch.device("cpu"))
+    clean = torch.rand(1, 3, surrogate.size, surrogate.size, generator=torch.Generator().manual_seed(1))
+    changed = (clean + 0.02).requires_grad_(True)
+    value = objectives[objective](surrogate, clean)(changed).mean()
+    (gradient,) = torch.autograd.grad(value, changed)
+    assert bool((gradient.abs().amax(dim=(0, 2, 3)) > 0).all())
+    assert bool(gradient.isfinite().all())
+
+
+def test_output_counts_in_thresholds() -> None:
+    model = Brightener()
+    distances = model.distance(model(crop() + 0.1), model(crop()))
+    assert torch.allclose(objectives["output"](model, crop())(crop() + 0.1), distances / 0.02)
+    assert float(distances[0, 1]) == pytest.approx(0.04, rel=1e-4)  # every value moves by 0.2
+
+
+def test_masked_looks_only_where_the_edit_changes_the_face() -> None:
+    changed = crop()
+    changed[..., 4:, 4:] += 0.2  # far from the corner that the second edit changes
+    assert float(objectives["masked"](Brightener(), crop())(changed)[0, 1]) == 0
+    changed = crop()
+    changed[..., :4, :4] += 0.2
+    assert float(objectives["masked"](Brightener(), crop())(changed)[0, 1]) == pytest.approx(0.16 / 0.02, rel=1e-4)
+
+
+def test_features_look_at_the_innermost_convolution_and_leave_no_hook() -> None:
+    model = Brightener()
+    measure = objectives["features"](model, crop())
+    with torch.no_grad():
+        then, now = model.inner(crop()), model.inner(crop() + 0.1)
+        expected = (now - then).square().sum() / then.square().sum() / 0.25
+        assert float(measure(crop() + 0.1)) == pytest.approx(float(expected), rel=1e-5)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_features_need_a_network_to_look_into() -> None:
+    class Plain:
+        threshold, makes_pictures, distance = 0.02, True, staticmethod(l2)
+
+        def __call__(self, faces: Tensor) -> Tensor:
+            return faces[:, None]
+
+    class Empty(nn.Module):
+        threshold, makes_pictures, distance = 0.02, True, staticmethod(l2)
+
+        def forward(self, faces: Tensor) -> Tensor:
+            return faces[:, None]
+
+    for manipulator in (Plain(), Empty()):
+        with pytest.raises(RecipeError, match="choose another objective"):
+            objectives["features"](manipulator, crop())

@@ -14,7 +14,7 @@ from shield import weights
 from shield.errors import RecipeError, WeightsError
 from shield.faces import Face, detect, warp
 from shield.photo import read, to_tensor
-from shield.surrogates import Surrogate, load_surrogate, surrogates
+from shield.surrogates import Surrogate, chosen, load_surrogate, surrogates
 from shield.surrogates import surrogate as room
 from shield.surrogates.generator import StarGANGenerator, with_conditions
 from shield.surrogates.published import Editor, fit
@@ -340,3 +340,41 @@ def test_the_recogniser_knows_a_person_again_and_tells_others_apart(
     for number in (0, 1, 2):
         other = read(shared / "data" / "portraits" / f"portrait_{number:02}.jpg").pixels
         assert float(surrogate.distance(embedding_of(other, device), one)) > 1.5 * surrogate.threshold
+
+
+# Some of the edits
+
+
+@pytest.mark.parametrize("name", sorted(surrogates))
+def test_chosen_edits_are_those_rows_of_all(name: str, device: torch.device) -> None:
+    surrogate = load_surrogate(name, device)
+    edits = surrogate.edits[::-2]
+    part = chosen(surrogate, edits)
+    faces = torch.rand(2, 3, surrogate.size, surrogate.size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole, some = surrogate(faces), part(faces)
+    assert part.edits == edits
+    assert part.name == name and part.threshold == surrogate.threshold and part.framing == surrogate.framing
+    rows = [surrogate.edits.index(edit) for edit in edits]
+    assert torch.allclose(some, whole[:, rows], atol=1e-5)
+    assert torch.equal(part.distance(some, some), torch.zeros(2, len(edits)))
+
+
+def test_all_edits_are_the_surrogate_itself(stargan: Editor) -> None:
+    assert chosen(stargan, stargan.edits) is stargan
+
+
+def test_a_surrogate_of_ones_own_computes_all_and_gives_some() -> None:
+    class Own:
+        name, size, framing, edits, licence, threshold, makes_pictures = "own", 4, None, ("a", "b", "c"), "", 0.05, True
+
+        def __call__(self, faces: torch.Tensor) -> torch.Tensor:
+            return torch.stack([faces, 2 * faces, 3 * faces], 1)
+
+        def distance(self, results: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+            return (results - clean).abs().flatten(2).amax(2)
+
+    part = chosen(Own(), ["c", "a"])  # type: ignore[arg-type]
+    ones = torch.ones(1, 3, 4, 4)
+    assert part(ones)[0, :, 0, 0, 0].tolist() == [3, 1]
+    assert part.distance(part(ones), part(0 * ones)).tolist() == [[3, 1]]

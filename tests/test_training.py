@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from shield.errors import InputError, RecipeError
 from shield.faces.attributes import AttributeNet
+from shield.faces.expression import MEASURES, conditions
 from shield.surrogates.cyclegan import BOTH_WAYS, Directions
 from shield.surrogates.generator import blended
 from shield.surrogates.published.family import Family, fit
@@ -33,6 +34,7 @@ from shield.training.cyclegan import CycleGANRecipe, CycleGANTraining
 from shield.training.data import SOURCES, BalancedSampler, FaceSet, load_faces, varied
 from shield.training.ganimation import FURTHEST, GANimationRecipe, GANimationTraining, measured
 from shield.training.loop import Training, rate_factor, recipes, train
+from shield.training.posed import DARK, SEEN_IN_PART, changed, moved_points, posed
 from shield.training.stargan import ATTRIBUTES, HAIR, StarGANRecipe, StarGANTraining, random_targets
 
 SIZE, STEPS = 128, 20  # px: half of it is the smallest that the critic's six strides leave a pixel of
@@ -268,7 +270,7 @@ def test_weights_of_another_network_are_no_beginning(runs: Runs, tmp_path: Path)
     _, out = runs("stargan")
     for weights in (out / "weights.safetensors", tmp_path / "none", out / "sheet.png"):
         with pytest.raises(InputError, match="does not hold weights of this recipe"):
-            train(small("ganimation"), tmp_path / "new", samples(64), weights=weights)
+            train(small("cyclegan"), tmp_path / "new", samples(64), weights=weights)
 
 
 # The attribute network
@@ -479,6 +481,102 @@ def test_attention_copies_the_face_where_it_is_one() -> None:
 
 
 # Sampling
+
+
+def test_ganimation_may_begin_with_what_a_stargan_can_paint() -> None:
+    stargan, run = small("stargan"), small("ganimation")
+    assert isinstance(run, GANimationTraining)
+    run.begin_with(stargan.export())
+    faces = samples(64)
+    with torch.no_grad():
+        colour, attention = run.painter.parts(faces, torch.ones(len(faces), len(MEASURES)))
+        painted = stargan.average(faces, torch.tensor([[1.0, 1, 1, 1, 0]] * len(faces)))
+    assert torch.allclose(colour, painted, atol=0.01)  # the weights passed through half precision
+    assert torch.equal(attention, torch.full_like(attention, 0.5))
+
+
+def test_attention_in_half_precision_keeps_its_slope() -> None:
+    run = small("ganimation")
+    assert isinstance(run, GANimationTraining)
+    run.painter.im_att[0] = torch.nn.Conv2d(run.recipe.width, 1, 7, padding=3)
+    torch.nn.init.zeros_(run.painter.im_att[0].weight)
+    torch.nn.init.constant_(run.painter.im_att[0].bias, 8)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        _, attention = run.painter.parts(samples(64), torch.zeros(2, len(MEASURES)))
+    assert attention.dtype == torch.float32
+    assert torch.allclose(attention, torch.tensor(8.0).sigmoid(), atol=1e-5)  # bfloat16 has 1 next to 0.996
+
+
+# Faces warped to an expression
+
+
+def landmarks() -> Tensor:
+    """A plain face's, (1, 68, 2), in fractions: symmetric, its mouth shut."""
+    points = torch.full((1, 68, 2), 0.5)
+    points[0, :17, 0], points[0, :17, 1] = torch.linspace(0.25, 0.75, 17), 0.9
+    for first, x in ((17, 0.33), (22, 0.57)):
+        points[0, first : first + 5, 0], points[0, first : first + 5, 1] = torch.linspace(x, x + 0.1, 5), 0.40
+    for first, x in ((36, 0.385), (42, 0.615)):
+        offsets = torch.tensor([(-0.03, 0), (-0.01, -0.012), (0.01, -0.012), (0.03, 0), (0.01, 0.012), (-0.01, 0.012)])
+        points[0, first : first + 6] = offsets + torch.tensor([x, 0.475])
+    mouth = [(48 + i, 0.40 + 0.2 * i / 6, 0.715) for i in range(7)]
+    mouth += [(54 + i, 0.60 - 0.2 * i / 6, 0.73) for i in range(1, 6)]
+    mouth += [(60 + i, 0.42 + 0.16 * i / 4, 0.72) for i in range(5)] + [
+        (65 + i, 0.54 - 0.04 * i, 0.72) for i in range(3)
+    ]
+    for number, x, y in mouth:
+        points[0, number] = torch.tensor([x, y])
+    return points
+
+
+@pytest.mark.parametrize("measure", range(len(MEASURES)))
+@pytest.mark.parametrize("way", [0.5, -0.5])
+def test_landmarks_move_to_what_is_asked_and_nothing_else_does(measure: int, way: float) -> None:
+    points = landmarks()
+    points[:, 62, 1], points[:, 66, 1] = 0.70, 0.74  # open enough to be shut further
+    own = conditions(points)
+    target = own.clone()
+    target[0, measure] += way
+    change = conditions(moved_points(points, target)) - own
+    assert change[0, measure] == pytest.approx(SEEN_IN_PART[measure] * way, rel=0.05)
+    rest = [other for other in range(len(MEASURES)) if other != measure]
+    assert change[0, rest].abs().max() < 0.2 * abs(way)  # lids take the eye's middle with them
+
+
+def test_a_face_asked_for_its_own_expression_stays() -> None:
+    faces, points = samples(64)[:1], landmarks()
+    assert torch.allclose(posed(faces, points, conditions(points)), faces, atol=1e-4)
+
+
+def test_a_mouth_that_opens_is_dark_inside_and_teeth_show_in_a_smile() -> None:
+    faces, points = torch.zeros(1, 3, 64, 64), landmarks()
+    wide = conditions(points) + torch.tensor([[1.5, 0, 0, 0]])
+    dark = posed(faces, points, wide * torch.tensor([1.0, 0, 1, 1]))
+    y, x = round(64 * 0.745), round(64 * 0.5)
+    assert dark[0, :, y, x].tolist() == pytest.approx(DARK, abs=0.05)
+    assert posed(faces, points, torch.tensor([[1.5, 1, 0, 0]]))[0, 0, y, x] > 0.2
+    assert dark[0, :, 5, 5].tolist() == [0, 0, 0]
+
+
+def test_brows_go_up_on_the_picture() -> None:
+    faces, points = torch.zeros(1, 3, 64, 64), landmarks()
+    brow = round(64 * 0.40)
+    faces[:, :, brow - 1 : brow + 1] = -1
+    raised = posed(faces, points, conditions(points) + torch.tensor([[0, 0, 1.0, 0]]))
+    darkest = raised[0, 0, :, round(64 * 0.38)].argmin()
+    assert darkest < brow - 1
+
+
+def test_what_changed_is_marked_with_a_little_around_it() -> None:
+    faces = torch.zeros(1, 3, 64, 64)
+    other = faces.clone()
+    other[:, :, 30:34, 30:34] = 0.5
+    where = changed(faces, other)
+    assert where.shape == (1, 1, 64, 64)
+    assert where[0, 0, 32, 32] == 1
+    assert 0 < where[0, 0, 32, 38] < 1
+    assert where[0, 0, 32, 45] == 0
+    assert changed(faces, faces).count_nonzero() == 0
 
 
 def test_groups_are_drawn_by_their_shares_and_rows_within_them_evenly() -> None:

@@ -22,10 +22,11 @@ from shield.attacks.adam import adam_update
 from shield.attacks.loop import GradientAttack, along
 from shield.bench.statistics import peak_memory
 from shield.bounds import FaceLpips, Linf, LpipsBound, Steered
-from shield.disruption import Disruption, Term, clean_results
+from shield.disruption import Disruption, Term
 from shield.faces import detect, warp
 from shield.lpips import Lpips, load_lpips
 from shield.masking import CHROMA, contrast_mask
+from shield.objectives.output import output
 from shield.photo import read
 from shield.region import Region, region_of
 from shield.surrogates import load_surrogate
@@ -68,7 +69,8 @@ def plain_loop(working: Tensor, region: Region, steps: int, recipe: Recipe) -> N
 def shield_loop(working: Tensor, crop: Tensor, region: Region, steps: int, recipe: Recipe) -> None:
     """shield's search over the same steps, without its early stop."""
     surrogate = load_surrogate("stargan", CPU)
-    term = Term(surrogate, region.working_face, clean_results(surrogate, crop, region.local_face))
+    clean = warp(crop, region.local_face, surrogate.size, surrogate.framing)
+    term = Term(surrogate, region.working_face, output(surrogate, clean))
     measure = FaceLpips(load_lpips(CPU), working, region.working_face)
     levels = Linf(working, recipe.levels, contrast_mask(working), CHROMA)
     bound = Steered(levels, LpipsBound(working, recipe.face_lpips, measure))

@@ -11,6 +11,7 @@ MEASURES = ("mouth opening", "smile width", "brow height", "eye opening")
 # Of the training faces: a condition is the measure less the mean, over twice the deviation.
 MEAN = (0.104, 0.846, 0.325, 0.111)
 DEVIATION = (0.089, 0.094, 0.043, 0.011)
+LEFT_BROW, RIGHT_BROW, LEFT_EYE, RIGHT_EYE = slice(17, 22), slice(22, 27), slice(36, 42), slice(42, 48)
 
 
 def measures(points: Tensor) -> Tensor:
@@ -25,15 +26,30 @@ def measures(points: Tensor) -> Tensor:
         length: Tensor = torch.linalg.vector_norm(points[:, a] - points[:, b], dim=1)
         return length
 
-    eyes = points[:, 36:42].mean(1), points[:, 42:48].mean(1)
-    brows = points[:, 17:22].mean(1), points[:, 22:27].mean(1)
-    scale: Tensor = torch.linalg.vector_norm(eyes[0] - eyes[1], dim=1)
-    height = (eyes[0] - brows[0] + eyes[1] - brows[1])[:, 1] / 2  # y grows downwards
+    eyes, brows = _means(points, LEFT_EYE, RIGHT_EYE), _means(points, LEFT_BROW, RIGHT_BROW)
+    height = (eyes - brows).mean(0)[:, 1]  # y grows downwards
     opening = (apart(37, 41) + apart(38, 40) + apart(43, 47) + apart(44, 46)) / 4
-    return torch.stack([apart(62, 66), apart(48, 54), height, opening], dim=1) / scale[:, None]
+    return torch.stack([apart(62, 66), apart(48, 54), height, opening], dim=1) / _eye_distance(points)
+
+
+def _means(points: Tensor, *parts: slice) -> Tensor:
+    """The middles of parts of faces, (parts, N, 2)."""
+    return torch.stack([points[:, part].mean(1) for part in parts])
+
+
+def _eye_distance(points: Tensor) -> Tensor:
+    """Between the eyes' centres, (N, 1), in the points' units."""
+    left, right = _means(points, LEFT_EYE, RIGHT_EYE)
+    distance: Tensor = torch.linalg.vector_norm(left - right, dim=1, keepdim=True)
+    return distance
 
 
 def conditions(points: Tensor) -> Tensor:
     """The measures as conditions (N, 4), most of them within [-1, 1]."""
     mean, deviation = torch.tensor(MEAN), torch.tensor(DEVIATION)
     return (measures(points) - mean.to(points)) / (2 * deviation.to(points))
+
+
+def lengths(points: Tensor, change: Tensor) -> Tensor:
+    """A change of conditions (N, 4) as changes of the measured lengths, in the units of the points (N, 68, 2)."""
+    return change * 2 * torch.tensor(DEVIATION).to(points) * _eye_distance(points)

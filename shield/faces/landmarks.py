@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shield.errors import WeightsError
-from shield.faces.face import Framing
+from shield.faces.face import Framing, whole_picture
+from shield.faces.warp import warp
 from shield.weights import load_tensors
 
 SIZE = 112
@@ -106,3 +107,11 @@ def load_landmarks() -> LandmarkNet:
     except RuntimeError as error:
         raise WeightsError(f"The weights of 'landmarks68' do not fit the landmark network ({error}).") from error
     return net.eval().requires_grad_(False)
+
+
+def portrait_landmarks(network: LandmarkNet, faces: Tensor) -> Tensor:
+    """Of faces (N, 3, s, s) in [0, 1], in portrait framing: points (N, 68, 2), in fractions of the side."""
+    side = faces.shape[-1]
+    points: Tensor = network(warp(faces, whole_picture(side, side), SIZE, FRAMING))
+    corner = 0.5 - FRAMING.side / 2
+    return FRAMING.side * points + points.new_tensor((corner, corner + FRAMING.down))

@@ -1,6 +1,7 @@
 """Surrogates: networks like those that will be pointed at the photo. One file and one word here each."""
 
 from shield.surrogates import cyclegan, identity, stargan
+from shield.surrogates.chosen import chosen
 from shield.surrogates.imported import import_model, remove_model
 from shield.surrogates.own import register_surrogate
 from shield.surrogates.published import families
@@ -8,6 +9,7 @@ from shield.surrogates.surrogate import Surrogate, load_surrogate, load_surrogat
 
 __all__ = [
     "Surrogate",
+    "chosen",
     "cyclegan",
     "families",
     "identity",

@@ -65,7 +65,9 @@ class AttentionGenerator(nn.Module):
     def parts(self, faces: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Colour (N, 3, H, W) and attention (N, 1, H, W)."""
         features = self.main(with_conditions(faces, conditions))
-        return self.im_reg(features), self.im_att(features)
+        logits, sigmoid = self.im_att[0](features), self.im_att[1]
+        # In half precision a sigmoid is soon exactly 1, and has no slope there.
+        return self.im_reg(features), sigmoid(logits.float())
 
     def forward(self, faces: Tensor, conditions: Tensor) -> Tensor:
         colour, attention = self.parts(faces, conditions)

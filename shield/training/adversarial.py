@@ -33,7 +33,7 @@ class Optimisation:
     steps: int = 4_200
     batch: int = 8
     kept: int = 2  # faces of the batch that are asked for what they are
-    lead: int = 0  # the first steps teach the reader alone
+    lead: int = 0  # lessons that a new reader has before the others begin
     lesson: int = 32  # real faces per step from which the reader learns
     tint: float = 0.05  # of the range: how far the reader sees colours move
     learning_rate: float = 2e-4
@@ -151,7 +151,8 @@ class AdversarialTraining(ABC):
         faces, known = self.draw(settings.lesson, size)
         lesson = {"lesson": self.reading_loss(self._readings(faces), known)}
         self._descend("reader", lesson)
-        if number < settings.lead:
+        self.reader.lessons += 1
+        if self.reader.lessons <= settings.lead:
             return _values(lesson)
         real, labels = self.draw(settings.batch, size)
         other = self.targets(labels)
@@ -174,7 +175,7 @@ class AdversarialTraining(ABC):
             generator["same"] = settings.reconstruction * F.l1_loss(fake[:kept].float(), real[:kept])
         self._descend("generator", generator)
         self._freeze(False)
-        self._average(number - settings.lead)
+        self._average(number)
         return _values(lesson | critic | generator)
 
     def _critic_losses(self, real: Tensor, labels: Tensor, fake: Tensor, targets: Tensor, other: Tensor) -> Losses:

@@ -4,6 +4,7 @@ StarGAN's critic reads labels itself, and a generator soon finds what that readi
 contrast. A network of its own, that sees every face shifted and in other light, is not moved by these.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,8 +16,11 @@ GROUPS = 8  # of channels that are normalised together: unlike batches, they let
 class Reader(nn.Module):
     """Faces (N, 3, s, s) in [-1, 1], s at least 64, to readings (N, labels)."""
 
+    lessons: Tensor
+
     def __init__(self, labels: int) -> None:
         super().__init__()
+        self.register_buffer("lessons", torch.zeros((), dtype=torch.long))  # had so far
         layers: list[nn.Module] = []
         channels = 3
         for wider in WIDTHS:

@@ -26,7 +26,7 @@ class StarGANRecipe(Optimisation):
     """Everything that decides how the weights come out."""
 
     small_steps: int = 3_500
-    steps: int = 7_000
+    steps: int = 5_800
     classification: tuple[float, ...] = (1.0, 1.0, 1.0, 2.5, 4.0)  # per attribute: sex and age are learnt last
     source_shares: tuple[float, float, float] = (0.45, 0.45, 0.10)
     hairless_share: float = 0.15  # of grey, bald, hatted and uncertain hair

@@ -54,6 +54,15 @@ def contact_sheet(
     return _titled(verdict, _stack(rows), outer=GAP)
 
 
+def sample_sheet(title: str, edits: Sequence[str], rows: Sequence[tuple[Pixels, Sequence[Pixels]]]) -> Image.Image:
+    """What a manipulator does: a row per face, the face and then its edits."""
+    tiles = [
+        _row([_captioned(Image.fromarray(face), "original"), *map(_captioned, map(mark, made), edits)])
+        for face, made in rows
+    ]
+    return _titled(title, _stack(tiles), outer=GAP)
+
+
 def _small(pixels: Pixels) -> Image.Image:
     image = Image.fromarray(pixels)
     width = max(1, round(image.width * PHOTO_HEIGHT / image.height))

@@ -151,8 +151,9 @@ def recorded_recipe(original: Photo, protected: Photo) -> Recipe | None:
         if [report[key]["sha256"] for key in ("original", "protected")] != [original.sha256, protected.sha256]:
             return None
         known = {field.name for field in fields(Recipe)}
-        settings = {name: value for name, value in report["recipe"].items() if name in known}
-        return Recipe(**settings | {"surrogates": tuple(settings["surrogates"])})
+        settings: dict[str, Any] = {name: value for name, value in report["recipe"].items() if name in known}
+        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+        return Recipe(**settings)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):
         return None  # no report, or not one of shield's: the photo is measured all the same
 

@@ -76,6 +76,12 @@ class Editor(nn.Module):
         self.register_buffer("conditions", torch.tensor(list(edits.values()), dtype=torch.float32))
         self.eval().requires_grad_(False)
 
+    def only(self, edits: Sequence[str]) -> "Editor":
+        """The same network, asked for these of its edits."""
+        vectors = {edit: self.conditions[self.edits.index(edit)].tolist() for edit in edits}
+        editor = Editor(self.name, self.licence, self.framing, self.network, vectors, self.size)
+        return editor.to(self.conditions.device)
+
     def forward(self, faces: Tensor) -> Tensor:
         count, edits = len(faces), len(self.edits)
         repeated = (2 * faces - 1).repeat_interleave(edits, 0)  # (N E, 3, s, s): a face's edits lie together

@@ -1,0 +1,48 @@
+"""Show what the manipulators of models/ make of photos: the sample sheets on their cards.
+
+python -m shield.bench.samples FOLDER OUT
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from shield.faces import detect, warp
+from shield.photo import read, to_pixels, to_tensor
+from shield.surrogates import Surrogate, load_surrogates
+from shield.verify.sheet import Pixels, sample_sheet
+
+QUALITY = 85
+console = Console()
+CPU = torch.device("cpu")
+
+
+@torch.no_grad()
+def samples(surrogate: Surrogate, photo: Path) -> tuple[Pixels, list[Pixels]]:
+    """The largest face of a photo as the surrogate gets it, and its edits."""
+    pixels = read(photo).pixels
+    crop = warp(to_tensor(pixels), detect(pixels)[0], surrogate.size, surrogate.framing)
+    return to_pixels(crop), [to_pixels((edit + 1) / 2) for edit in surrogate(crop)[0]]
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(help="JPEG photos with a face each; only such as may be shown.")],
+    out: Annotated[Path, typer.Argument(help="Where NAME.jpg goes, one per manipulator.")],
+    count: Annotated[int, typer.Option(help="Photos on a sheet, evenly chosen.")] = 5,
+) -> None:
+    """Write a sheet per manipulator; every edited picture is marked."""
+    photos = sorted(folder.glob("*.jpg"))
+    chosen = photos[:: max(1, len(photos) // count)][:count]
+    for surrogate in load_surrogates(CPU):
+        if surrogate.makes_pictures:
+            rows = [samples(surrogate, photo) for photo in chosen]
+            target = out / f"{surrogate.name}.jpg"
+            sample_sheet(surrogate.name, surrogate.edits, rows).save(target, quality=QUALITY)
+            console.print(f"wrote {target}", markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)
