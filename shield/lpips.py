@@ -12,9 +12,9 @@ from pathlib import Path
 import lpips
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from shield.errors import WeightsError
+from shield.photo import shrink, to_unit
 from shield.weights import load_tensors
 
 HEADS = Path(lpips.__file__).parent / "weights" / "v0.1" / "alex.pth"
@@ -71,10 +71,10 @@ def load_lpips(device: torch.device) -> Lpips:
 
 
 def shrink_to(image: Tensor, side: int) -> Tensor:
-    """The picture (N, 3, H, W) with its long side at most ``side`` px, anti-aliased."""
+    """The picture (N, 3, H, W), levels or in [0, 1], with its long side at most ``side`` px, in [0, 1]."""
     height, width = image.shape[-2:]
     scale = side / max(height, width)
     if scale >= 1:
-        return image
+        return to_unit(image)
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    return F.interpolate(image, size=size, mode="bilinear", antialias=True, align_corners=False)
+    return shrink(image, size)

@@ -263,15 +263,17 @@ def _composed(
     """The photo with every region's change, added, cut to ``levels`` and rounded."""
     top, left = min(region.top for region in regions), min(region.left for region in regions)
     around = slice(top, max(region.bottom for region in regions)), slice(left, max(region.right for region in regions))
-    total = np.zeros(pixels[around].shape, np.float32)  # in place from here: a large photo's floats are many
-    for region, change, factor in zip(regions, changes, factors, strict=True):
-        rows = slice(region.top - top, region.bottom - top)
-        columns = slice(region.left - left, region.right - left)
-        total[rows, columns] += (255 * factor * change[0]).permute(1, 2, 0).numpy()
-    np.clip(total, -levels, levels, out=total)
-    total += pixels[around]
     result = pixels.copy()
-    result[around] = np.rint(total, out=total).clip(0, 255, out=total)
+    for channel in range(3):  # one at a time and in place: a large photo's floats are many
+        plane = result[(*around, channel)]
+        total = np.zeros(plane.shape, np.float32)
+        for region, change, factor in zip(regions, changes, factors, strict=True):
+            rows = slice(region.top - top, region.bottom - top)
+            columns = slice(region.left - left, region.right - left)
+            total[rows, columns] += (255 * factor * change[0, channel]).numpy()
+        np.clip(total, -levels, levels, out=total)
+        total += plane
+        plane[:] = np.rint(total, out=total).clip(0, 255, out=total)
     return result
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -98,7 +99,7 @@ def test_verify_reads_the_recipe_beside_the_file(photo, tmp_path):
 def test_verify_of_an_unprotected_photo_is_exit_code_1(photo):
     result = run(app, ["verify", str(photo), str(photo)])
     assert result.exit_code == 1
-    assert "0 of 7 manipulations break" in " ".join(result.stdout.split())
+    assert re.search(r"\b0 of \d+ manipulations break", " ".join(result.stdout.split()))
 
 
 def test_models_lists_all_and_finds_an_altered_file(monkeypatch, tmp_path):
