@@ -2,6 +2,7 @@
 
 import json
 from io import BytesIO
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from PIL import Image, ImageCms
 
 import shield
 from shield import pipeline
+from shield.bounds import FaceLpips
 from shield.faces import detect
-from shield.photo import decode, read
+from shield.photo import decode, encode, read
 from shield.region import Region, region_of
 from shield.surrogates import load_surrogate
 from shield.surrogates.stargan import EDITS
@@ -90,6 +92,15 @@ def test_the_bound_holds_on_lossy_files_too(small, file_format):
     region = region_of(face, photo.width, photo.height)
     assert face_visibility(small, photo.pixels, region, CPU).face_lpips <= 0.02
     assert all(effect.disrupted for effect in protection.report.select(surrogate="stargan"))
+
+
+def test_every_file_is_encoded_once_and_the_original_measured_once(small, monkeypatch):
+    encoder, measure = Mock(side_effect=encode), Mock(side_effect=FaceLpips)
+    monkeypatch.setattr(pipeline, "encode", encoder)
+    monkeypatch.setattr(pipeline, "FaceLpips", measure)
+    shield.protect(small, shield.Recipe(steps=1, face_lpips=1.0, format="jpeg"))
+    assert encoder.call_count == 2  # the original, to see what saving alone does, and the one attempt
+    assert measure.call_count == 2  # for the search, and for the files
 
 
 def test_a_bound_that_saving_alone_breaks_is_refused(small):
