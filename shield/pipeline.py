@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import FaceLpips, Limits, LpipsBound, Steered, bounds
+from shield.bounds import Bound, FaceLpips, Limits, LpipsBound, Steered, bounds
 from shield.device import pick_device
 from shield.disruption import Disruption, Expectation, Term, clean_results
 from shield.errors import BoundError
+from shield.faces import Face
 from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
 from shield.photo import (
@@ -202,15 +203,24 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
         Expectation([term(surrogate, road) for road in roads], first)
         for first, surrogate in enumerate(load_surrogate(name, device) for name in recipe.surrogates)
     ]
-    measure = FaceLpips(load_lpips(device), working, region.working_face)
+    bound = bound_of(recipe, working, region.working_face, window)
+    attack = attacks[recipe.attack](recipe.steps)
+    return attack(Disruption(terms), working, bound, generator, progress) - working
+
+
+def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bound:
+    """How far a search by the Recipe may go from a picture (1, 3, h, w) in [0, 1] that shows ``face``.
+
+    ``window``: share of the change that each pixel may take, (1, 1, h, w) in [0, 1].
+    """
     limits = Limits(recipe.levels, window)
     if recipe.masked:
         limits = Limits(recipe.levels, contrast_mask(working) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
-    if recipe.steered:
-        bound = Steered(bound, LpipsBound(working, recipe.face_lpips, measure))
-    attack = attacks[recipe.attack](recipe.steps)
-    return attack(Disruption(terms), working, bound, generator, progress) - working
+    if not recipe.steered:
+        return bound
+    measure = FaceLpips(load_lpips(working.device), working, face)
+    return Steered(bound, LpipsBound(working, recipe.face_lpips, measure))
 
 
 def _for_face(progress: Progress | None, number: int, faces: int) -> Progress | None:
