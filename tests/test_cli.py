@@ -96,9 +96,10 @@ def test_verify_reads_the_recipe_beside_the_file(photo, tmp_path):
         assert picture.format == "PNG"
 
 
-def test_verify_of_an_unprotected_photo_is_exit_code_1(photo):
-    result = run(app, ["verify", str(photo), str(photo)])
+def test_verify_of_an_unprotected_photo_is_exit_code_1(photo, tmp_path):
+    result = run(app, ["verify", str(photo), str(photo), "--sheet", str(tmp_path / "sheet.png")])
     assert result.exit_code == 1
+    assert f"wrote {tmp_path / 'sheet.png'}" in result.stdout
     assert re.search(r"\b0 of \d+ manipulations break", " ".join(result.stdout.split()))
 
 
