@@ -21,13 +21,6 @@ from shield.surrogates import surrogate
 run = CliRunner().invoke
 
 
-@pytest.fixture
-def photo(tmp_path, portrait_photo):
-    path = tmp_path / "me.jpg"
-    Image.fromarray(portrait_photo.pixels).resize((320, 320), Image.Resampling.LANCZOS).save(path, quality=95)
-    return path
-
-
 def listing(folder):
     return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 

@@ -25,12 +25,6 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def small(portrait_photo):
-    """The example, small enough to protect in seconds: its face crop is about 210 px wide."""
-    return np.asarray(Image.fromarray(portrait_photo.pixels).resize((320, 320), Image.Resampling.LANCZOS))
-
-
-@pytest.fixture(scope="module")
 def protected(small):
     return shield.protect(small, QUICK)
 

@@ -22,11 +22,6 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def small(portrait_photo):
-    return np.asarray(Image.fromarray(portrait_photo.pixels).resize((320, 320), Image.Resampling.LANCZOS))
-
-
-@pytest.fixture(scope="module")
 def report(small):
     """Of a photo that was only sharpened a little: nothing protects it."""
     changed = np.clip(small.astype(int) + np.random.default_rng(0).integers(-2, 3, small.shape), 0, 255)
