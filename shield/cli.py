@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import torch
 import typer
@@ -111,14 +111,7 @@ def protect(
             device=device,
         ).with_preset(preset)
         protection, written = shield.protect_file(photo, output, recipe, progress)
-    if not quiet:
-        _show(protection.report, as_json)
-    if not (quiet or as_json):
-        for path in written:
-            console.print(
-                f"wrote {os.fsencode(path).decode(errors='replace')}", markup=False, highlight=False, soft_wrap=True
-            )
-    raise typer.Exit(DONE if protection.report.reached else NOT_REACHED)
+    _conclude(protection.report, written, as_json, quiet)
 
 
 @app.command()
@@ -141,10 +134,7 @@ def verify(
         verification = shield.verify(original, protected, device=device, whole=whole)
         if sheet is not None:
             verification.save_sheet(sheet)
-    report = verification.report
-    if not quiet:
-        _show(report, as_json)
-    raise typer.Exit(DONE if report.reached and report.bound_kept is not False else NOT_REACHED)
+    _conclude(verification.report, [sheet] if sheet else [], as_json, quiet)
 
 
 @models.callback()
@@ -305,6 +295,18 @@ def _progress(silent: bool) -> Iterator[Callable[[int, int, float], None]]:
             bar.update(task, completed=step, total=steps, description=words)
 
         yield update
+
+
+def _conclude(report: Report, written: list[Path], as_json: bool, quiet: bool) -> NoReturn:
+    """Say what was found and written, and end with the exit code for it."""
+    if not quiet:
+        _show(report, as_json)
+    if not (quiet or as_json):
+        for path in written:
+            console.print(
+                f"wrote {os.fsencode(path).decode(errors='replace')}", markup=False, highlight=False, soft_wrap=True
+            )
+    raise typer.Exit(DONE if report.reached and report.bound_kept is not False else NOT_REACHED)
 
 
 def _show(report: Report, as_json: bool) -> None:

@@ -5,17 +5,19 @@ version 0.1, net alex: the heads of the lpips package over the trunk in models/.
 """
 
 import warnings
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from pathlib import Path
 
 import lpips
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from shield.errors import WeightsError
+from shield.photo import shrink, to_unit
 from shield.weights import load_tensors
 
-Features = list[Tensor]
+HEADS = Path(lpips.__file__).parent / "weights" / "v0.1" / "alex.pth"
 
 
 class Lpips(nn.Module):
@@ -23,30 +25,34 @@ class Lpips(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the package builds torchvision's trunk by arguments of old
-            self.net = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+        # Shapes alone: the package makes all of AlexNet, 240 MB, and keeps the trunk, which is 10.
+        with warnings.catch_warnings(), torch.device("meta"):
+            warnings.simplefilter("ignore")  # it does so by arguments of old
+            self.net = lpips.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False)
+        self.net.scaling_layer = lpips.ScalingLayer()
+        self.net.load_state_dict(torch.load(HEADS, "cpu", weights_only=True), strict=False, assign=True)
         self._load_trunk(load_tensors("lpips_alexnet"))
         self.eval().requires_grad_(False)
 
     def _load_trunk(self, tensors: dict[str, Tensor]) -> None:
         # The package cuts the trunk into slices that keep torchvision's layer numbers.
-        slices = [getattr(self.net.net, f"slice{number}") for number in range(1, 6)]
         layers = nn.Sequential()
-        for part in slices:
+        for part in self.net.net.children():
             for number, layer in part.named_children():
                 layers.add_module(number, layer)
         try:
-            layers.load_state_dict({name: value.float() for name, value in tensors.items()})
+            layers.load_state_dict({name: value.float() for name, value in tensors.items()}, assign=True)
         except RuntimeError as error:
             raise WeightsError(f"lpips_alexnet is not AlexNet's trunk: {error}") from error
 
-    def features(self, image: Tensor) -> Features:
-        """Unit-length features of (N, 3, H, W) in [0, 1], one tensor per layer."""
-        layers = self.net.net.forward(self.net.scaling_layer(2 * image - 1))
-        return [lpips.normalize_tensor(layer) for layer in layers]
+    def features(self, image: Tensor) -> Iterator[Tensor]:
+        """Unit-length features of (N, 3, H, W) in [0, 1], layer by layer, each computed when it is asked for."""
+        layer = self.net.scaling_layer(2 * image - 1)
+        for part in self.net.net.children():
+            layer = part(layer)
+            yield lpips.normalize_tensor(layer)
 
-    def between(self, one: Features, other: Features) -> Tensor:
+    def between(self, one: Iterable[Tensor], other: Iterable[Tensor]) -> Tensor:
         """Distances (N,) between pictures given by their features."""
         layers = zip(one, other, self.net.lins, strict=True)
         parts = [head((a - b) ** 2).mean(dim=(1, 2, 3)) for a, b, head in layers]
@@ -65,10 +71,10 @@ def load_lpips(device: torch.device) -> Lpips:
 
 
 def shrink_to(image: Tensor, side: int) -> Tensor:
-    """The picture (N, 3, H, W) with its long side at most ``side`` px, anti-aliased."""
+    """The picture (N, 3, H, W), levels or in [0, 1], with its long side at most ``side`` px, in [0, 1]."""
     height, width = image.shape[-2:]
     scale = side / max(height, width)
     if scale >= 1:
-        return image
+        return to_unit(image)
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    return F.interpolate(image, size=size, mode="bilinear", antialias=True, align_corners=False)
+    return shrink(image, size)

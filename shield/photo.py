@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from PIL.Image import Transpose
 from torch import Tensor
+from torch.nn import functional as F
 
 from shield.errors import PhotoError, RecipeError
 
@@ -436,10 +437,29 @@ def write_atomically(data: bytes, target: Path, original: Path | None = None) ->
 # Tensors
 
 
+def to_levels(pixels: NDArray[np.uint8]) -> Tensor:
+    """Pixels (H, W, 3) as a uint8 tensor (1, 3, H, W): a quarter of the memory that ``to_tensor`` takes."""
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy()).unsqueeze(0)
+
+
+def to_unit(image: Tensor) -> Tensor:
+    """Levels (uint8) as float32 in [0, 1]; floats are in [0, 1] already and stay as they are."""
+    return image.to(torch.float32).div_(255) if image.dtype == torch.uint8 else image
+
+
 def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
     """Pixels (H, W, 3) as a float32 tensor (1, 3, H, W) in [0, 1]."""
-    planes = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-    return planes.unsqueeze(0).to(torch.float32).div_(255)
+    return to_unit(to_levels(pixels))
+
+
+def shrink(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """``image`` (N, C, H, W), levels or in [0, 1], at a smaller ``size`` (height, width), anti-aliased, in [0, 1].
+
+    Levels become floats channel by channel, so that a large photo never stands in memory as floats.
+    """
+    parts = image.split(1, dim=1) if image.dtype == torch.uint8 else (image,)
+    small = [F.interpolate(to_unit(part), size=size, mode="bilinear", antialias=True) for part in parts]
+    return torch.cat(small, dim=1)
 
 
 def to_pixels(image: Tensor) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import FaceLpips, Limits, LpipsBound, Steered, bounds
+from shield.bounds import Bound, FaceLpips, Limits, LpipsBound, Steered, bounds
 from shield.device import pick_device
 from shield.disruption import Disruption, Expectation, Term, in_step
 from shield.errors import BoundError, RecipeError
-from shield.faces import warp
+from shield.faces import Face, warp
 from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
 from shield.objectives import objectives
@@ -94,6 +95,27 @@ class Protection:
         return replace(self, verification=replace(self.verification, report=report))
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A photo as it may be saved."""
+
+    photo: Photo
+    format: str
+    recipe: Recipe
+
+    @cached_property
+    def data(self) -> bytes:
+        """The file."""
+        return encode(self.photo, self.format, quality=self.recipe.quality, keep_exif=self.recipe.keep_exif)
+
+    def reopened(self) -> Pixels:
+        """What the file shows; a lossless one need not be made for that."""
+        return decode(self.data).pixels if FORMATS[self.format].lossy else self.photo.pixels
+
+
+Obeys = Callable[[Candidate], list[bool]]  # which faces keep within the bound
+
+
 def protect(
     source: str | Path | NDArray[Any] | Image.Image | Photo,
     recipe: Recipe | None = None,
@@ -116,13 +138,15 @@ def protect(
     began = time.perf_counter()
     faces = find_faces(photo, recipe.whole)
     regions = [region_of(face, photo.width, photo.height) for face in faces]
-    _refuse_if_saving_alone_exceeds(photo, regions, wanted, recipe)
+    original = Candidate(photo, wanted, recipe)
+    obeys = _obeying(photo.pixels, regions, recipe)
+    _refuse_if_saving_alone_exceeds(original, obeys)
     changes = [
         _search(photo.pixels, region, share, recipe, _for_face(progress, number, len(regions)))
         for number, (region, share) in enumerate(zip(regions, shares(regions), strict=True))
     ]
     searched = time.perf_counter()
-    data = _fit(photo, regions, changes, wanted, recipe)
+    data = _fit(original, regions, changes, obeys)
     fitted = time.perf_counter()
     result = decode(data)
     verification = verify(photo, result, recipe=recipe, faces=faces)
@@ -181,15 +205,24 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
         Expectation([term(part, road) for part, road in in_step(parts, roads)], first)
         for first, parts in enumerate(_parts(recipe, device))
     ]
-    visibility = FaceLpips(load_lpips(device), working, region.working_face)
+    bound = bound_of(recipe, working, region.working_face, window)
+    attack = attacks[recipe.attack](recipe.steps)
+    return attack(Disruption(terms), working, bound, generator, progress) - working
+
+
+def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bound:
+    """How far a search by the Recipe may go from a picture (1, 3, h, w) in [0, 1] that shows ``face``.
+
+    ``window``: share of the change that each pixel may take, (1, 1, h, w) in [0, 1].
+    """
     limits = Limits(recipe.levels, window)
     if recipe.masked:
         limits = Limits(recipe.levels, contrast_mask(working) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
-    if recipe.steered:
-        bound = Steered(bound, LpipsBound(working, recipe.face_lpips, visibility))
-    attack = attacks[recipe.attack](recipe.steps)
-    return attack(Disruption(terms), working, bound, generator, progress) - working
+    if not recipe.steered:
+        return bound
+    measure = FaceLpips(load_lpips(working.device), working, face)
+    return Steered(bound, LpipsBound(working, recipe.face_lpips, measure))
 
 
 def _parts(recipe: Recipe, device: torch.device) -> list[list[Surrogate]]:
@@ -216,27 +249,28 @@ def _for_face(progress: Progress | None, number: int, faces: int) -> Progress | 
 
 
 @torch.no_grad()
-def _fit(photo: Photo, regions: Sequence[Region], changes: Sequence[Tensor], format: str, recipe: Recipe) -> bytes:
+def _fit(original: Candidate, regions: Sequence[Region], changes: Sequence[Tensor], obeys: Obeys) -> bytes:
     """The file with the changes as large as its face LPIPS, measured on the reopened file, allows.
 
     Every face has its own factor; one bisection finds them all. Raises BoundError where no factor will do.
     """
     large = [region.enlarge(change).cpu() for region, change in zip(regions, changes, strict=True)]
-    obeys = _obeying(photo, regions, format, recipe)
+    photo, recipe = original.photo, original.recipe
 
-    def attempt(factors: Sequence[float]) -> tuple[Pixels, list[bool]]:
+    def attempt(factors: Sequence[float]) -> tuple[Candidate, list[bool]]:
         pixels = _composed(photo.pixels, regions, large, factors, recipe.levels)
-        return pixels, obeys(pixels)
+        candidate = replace(original, photo=photo.with_pixels(pixels))
+        return candidate, obeys(candidate)
 
-    pixels, inside = attempt([1.0] * len(regions))
+    candidate, inside = attempt([1.0] * len(regions))
     if not all(inside):
-        pixels = _settled(attempt, inside, recipe)
-    return _encoded(photo, pixels, format, recipe)
+        candidate = _settled(attempt, inside, recipe)
+    return candidate.data
 
 
 def _settled(
-    attempt: Callable[[Sequence[float]], tuple[Pixels, list[bool]]], inside: list[bool], recipe: Recipe
-) -> Pixels:
+    attempt: Callable[[Sequence[float]], tuple[Candidate, list[bool]]], inside: list[bool], recipe: Recipe
+) -> Candidate:
     """The photo with every face's change as large as it may be: bisection, then together until every face obeys."""
     low, high = [float(ok) for ok in inside], [1.0] * len(inside)
     for _ in range(BISECTIONS):
@@ -245,33 +279,32 @@ def _settled(
         low = [m if ok else a for a, m, ok in zip(low, middle, inside, strict=True)]
         high = [b if ok else m for b, m, ok in zip(high, middle, inside, strict=True)]
     while any(factor > SMALLEST for factor in low):
-        pixels, inside = attempt(low)
+        candidate, inside = attempt(low)
         if all(inside):
-            return pixels
+            return candidate
         low = [SHRINK * factor for factor in low]
     raise BoundError(f"No change fits the bound (face LPIPS {recipe.face_lpips:g}); choose a stronger preset.")
 
 
-def _obeying(photo: Photo, regions: Sequence[Region], format: str, recipe: Recipe) -> Callable[[Pixels], list[bool]]:
-    """A function that says for pixels, once saved and reopened, which faces obey the bound."""
+def _obeying(pixels: Pixels, regions: Sequence[Region], recipe: Recipe) -> Obeys:
+    """A function that measures the reopened file of a candidate against the original's pixels."""
     device = pick_device(recipe.device)
     network = load_lpips(device)
-    measures = [FaceLpips(network, region.crop(photo.pixels, device), region.local_face) for region in regions]
+    measures = [FaceLpips(network, region.crop(pixels, device), region.local_face) for region in regions]
 
-    def obeys(pixels: Pixels) -> list[bool]:
-        if FORMATS[format].lossy:
-            pixels = decode(_encoded(photo, pixels, format, recipe)).pixels
-        pairs = zip(regions, measures, strict=True)
-        return [float(measure(region.crop(pixels, device))) <= recipe.face_lpips for region, measure in pairs]
+    @torch.no_grad()
+    def obeys(candidate: Candidate) -> list[bool]:
+        pairs, shown = zip(regions, measures, strict=True), candidate.reopened()
+        return [float(measure(region.crop(shown, device))) <= recipe.face_lpips for region, measure in pairs]
 
     return obeys
 
 
-@torch.no_grad()
-def _refuse_if_saving_alone_exceeds(photo: Photo, regions: Sequence[Region], format: str, recipe: Recipe) -> None:
-    if FORMATS[format].lossy and not all(_obeying(photo, regions, format, recipe)(photo.pixels)):
+def _refuse_if_saving_alone_exceeds(original: Candidate, obeys: Obeys) -> None:
+    limit = original.recipe.face_lpips
+    if FORMATS[original.format].lossy and not all(obeys(original)):
         raise BoundError(
-            f"Saving this photo already changes a face by more than the bound (face LPIPS {recipe.face_lpips:g}); "
+            f"Saving this photo already changes a face by more than the bound (face LPIPS {limit:g}); "
             "choose --format png, a higher quality or a stronger preset."
         )
 
@@ -282,17 +315,15 @@ def _composed(
     """The photo with every region's change, added, cut to ``levels`` and rounded."""
     top, left = min(region.top for region in regions), min(region.left for region in regions)
     around = slice(top, max(region.bottom for region in regions)), slice(left, max(region.right for region in regions))
-    total = np.zeros(pixels[around].shape, np.float32)  # in place from here: a large photo's floats are many
-    for region, change, factor in zip(regions, changes, factors, strict=True):
-        rows = slice(region.top - top, region.bottom - top)
-        columns = slice(region.left - left, region.right - left)
-        total[rows, columns] += (255 * factor * change[0]).permute(1, 2, 0).numpy()
-    np.clip(total, -levels, levels, out=total)
-    total += pixels[around]
     result = pixels.copy()
-    result[around] = np.rint(total, out=total).clip(0, 255, out=total)
+    for channel in range(3):  # one at a time and in place: a large photo's floats are many
+        plane = result[(*around, channel)]
+        total = np.zeros(plane.shape, np.float32)
+        for region, change, factor in zip(regions, changes, factors, strict=True):
+            rows = slice(region.top - top, region.bottom - top)
+            columns = slice(region.left - left, region.right - left)
+            total[rows, columns] += (255 * factor * change[0, channel]).numpy()
+        np.clip(total, -levels, levels, out=total)
+        total += plane
+        plane[:] = np.rint(total, out=total).clip(0, 255, out=total)
     return result
-
-
-def _encoded(photo: Photo, pixels: Pixels, format: str, recipe: Recipe) -> bytes:
-    return encode(photo.with_pixels(pixels), format, quality=recipe.quality, keep_exif=recipe.keep_exif)

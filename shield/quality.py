@@ -246,7 +246,8 @@ QUESTIONS: dict[tuple[str, ...], Callable[[Tensor, Tensor], Iterator[Question]]]
 def _features(faces: Tensor) -> Tensor:
     """The last features of AlexNet's trunk, averaged over the picture: (N, 256), float64."""
     network = load_lpips(CPU)
-    return torch.cat([network.features(part)[-1].mean((2, 3)) for part in faces.split(BATCH)]).double()
+    last = [[*network.features(part)][-1] for part in faces.split(BATCH)]
+    return torch.cat([layer.mean((2, 3)) for layer in last]).double()
 
 
 def frechet(one: Tensor, other: Tensor) -> float:

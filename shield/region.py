@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.faces import Face, crop_matrix
-from shield.photo import to_tensor
+from shield.photo import shrink, to_levels
 
 LARGEST = 512  # px: side of the portrait framing in the working copy; the cost of a search does not grow beyond it
 FADE = 0.08  # of the framing's side: over this width the change fades out towards the region's border
@@ -57,12 +57,12 @@ class Region:
         return self.local_face.scaled(width / self.width, height / self.height)
 
     def crop(self, pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-        """The region of a photo (H, W, 3) as (1, 3, h, w) in [0, 1]."""
-        return to_tensor(pixels[self.box]).to(device)
+        """The region of a photo (H, W, 3) as levels: uint8 (1, 3, h, w)."""
+        return to_levels(pixels[self.box]).to(device)
 
     def working_copy(self, crop: Tensor) -> Tensor:
-        """The region (1, 3, h, w) at the search's resolution, anti-aliased."""
-        return F.interpolate(crop, size=self.working_size, mode="bilinear", antialias=True, align_corners=False)
+        """The region (1, C, h, w), levels or in [0, 1], at the search's resolution, anti-aliased, in [0, 1]."""
+        return shrink(crop, self.working_size)
 
     def enlarge(self, change: Tensor) -> Tensor:
         """A change found on the working copy, at the region's own resolution (bilinear: it never overshoots)."""
@@ -74,11 +74,14 @@ class Region:
         inverse = torch.from_numpy(np.linalg.inv(matrix)).float()
         y = torch.arange(self.height)[:, None] + 0.5
         x = torch.arange(self.width)[None, :] + 0.5
-        u = inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]
-        v = inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]
-        distance = torch.minimum(torch.minimum(u, 1 - u), torch.minimum(v, 1 - v))
-        ramp = (distance / FADE).clamp(0, 1)
-        return (ramp * ramp * (3 - 2 * ramp))[None, None]
+        u, v = [_inside((a * x + b * y).add_(c)) for a, b, c in inverse[:2]]
+        ramp = torch.minimum(u, v).div_(FADE).clamp_(0, 1)  # in place: large photos are large
+        return ramp.square().mul_((-2 * ramp).add_(3))[None, None]
+
+
+def _inside(coordinate: Tensor) -> Tensor:
+    """How far inside [0, 1], from the nearer end."""
+    return torch.minimum(coordinate, 1 - coordinate)
 
 
 def region_of(face: Face, width: int, height: int) -> Region:

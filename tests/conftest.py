@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from shield.faces import Face, detect
 from shield.lpips import Lpips, load_lpips
 from shield.photo import Photo, read
-from shield.surrogates import Surrogate, load_surrogate
+from shield.surrogates import Surrogate, load_surrogate, surrogate
 
 # One thread whatever the machine: sums keep their order, and with it their last bit, and the small tensors of most
 # tests are done long before threads on a busy machine have found one another.
@@ -54,6 +55,29 @@ def portrait(portrait_photo: Photo) -> NDArray[np.uint8]:
 def portrait_face(portrait: NDArray[np.uint8]) -> Face:
     """The face of the portrait; the side of its portrait framing is 667 px."""
     return detect(portrait)[0]
+
+
+@pytest.fixture(scope="session")
+def small(portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The portrait at 320 x 320, small enough to protect in seconds: its face crop is about 210 px wide."""
+    return np.asarray(Image.fromarray(portrait).resize((320, 320), Image.Resampling.LANCZOS))
+
+
+@pytest.fixture
+def photo(tmp_path: Path, small: NDArray[np.uint8]) -> Path:
+    """The same as a file of its own, me.jpg."""
+    path = tmp_path / "me.jpg"
+    Image.fromarray(small).save(path, quality=95)
+    return path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's model folder, not there yet."""
+    folder = tmp_path / "home" / "models"
+    monkeypatch.setenv("SHIELD_MODELS", str(folder))
+    monkeypatch.setattr(surrogate, "_loaded", {})
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -18,13 +19,6 @@ from shield.cli import app
 from shield.surrogates import surrogate
 
 run = CliRunner().invoke
-
-
-@pytest.fixture
-def photo(tmp_path, portrait_photo):
-    path = tmp_path / "me.jpg"
-    Image.fromarray(portrait_photo.pixels).resize((320, 320), Image.Resampling.LANCZOS).save(path, quality=95)
-    return path
 
 
 def listing(folder):
@@ -95,10 +89,11 @@ def test_verify_reads_the_recipe_beside_the_file(photo, tmp_path):
         assert picture.format == "PNG"
 
 
-def test_verify_of_an_unprotected_photo_is_exit_code_1(photo):
-    result = run(app, ["verify", str(photo), str(photo)])
+def test_verify_of_an_unprotected_photo_is_exit_code_1(photo, tmp_path):
+    result = run(app, ["verify", str(photo), str(photo), "--sheet", str(tmp_path / "sheet.png")])
     assert result.exit_code == 1
-    assert "0 of 7 manipulations break" in " ".join(result.stdout.split())
+    assert f"wrote {tmp_path / 'sheet.png'}" in result.stdout
+    assert re.search(r"\b0 of \d+ manipulations break", " ".join(result.stdout.split()))
 
 
 def test_models_lists_all_and_finds_an_altered_file(monkeypatch, tmp_path):

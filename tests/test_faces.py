@@ -12,6 +12,7 @@ from torch import Tensor
 from shield.faces import PORTRAIT, Face, Framing, crop_matrix, detect, warp, whole_picture
 from shield.faces.detect import SMALLEST
 from shield.faces.face import PORTRAIT_POINTS
+from shield.photo import to_levels, to_tensor
 
 Pixels = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -268,6 +269,13 @@ def test_the_crop_of_a_part_of_the_photo_is_the_same(side: int) -> None:
     left, top = 37, 110
     part = warp(photo[:, :, top:, left:], face.moved(left, top), SIZE)
     assert float((part - warp(photo, face, SIZE)).abs().max()) < (1e-5 if side < 2 * SIZE else 5e-4)
+
+
+@pytest.mark.parametrize("size", [20, 400], ids=["shrunk", "as large"])
+def test_a_crop_of_levels_is_that_of_the_floats_they_stand_for(
+    portrait: Pixels, portrait_face: Face, size: int
+) -> None:
+    assert torch.equal(warp(to_levels(portrait), portrait_face, size), warp(to_tensor(portrait), portrait_face, size))
 
 
 def test_a_crop_does_not_look_at_the_box() -> None:

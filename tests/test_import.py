@@ -16,7 +16,6 @@ import published_layouts as layouts
 import pytest
 import test_surrogates
 import torch
-from PIL import Image
 from published_layouts import random_weights
 from safetensors.torch import load_file
 from torch import Tensor
@@ -26,7 +25,6 @@ import shield
 from shield import weights
 from shield.cli import app
 from shield.errors import InputError, PhotoError, RecipeError, WeightsError
-from shield.photo import Photo
 from shield.surrogates import Surrogate, load_surrogate, load_surrogates, own, surrogates
 from shield.surrogates import surrogate as room
 from shield.weights import imported_models, load_tensors, user_models_folder
@@ -42,15 +40,6 @@ run = CliRunner().invoke
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's model folder, not there yet."""
-    folder = tmp_path / "home" / "models"
-    monkeypatch.setenv("SHIELD_MODELS", str(folder))
-    monkeypatch.setattr(room, "_loaded", {})
-    return folder
-
-
-@pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     path = tmp_path / "200000-G.ckpt"
     torch.save(WEIGHTS, path)
@@ -62,13 +51,6 @@ def mine(home: Path, checkpoint: Path) -> Path:
     """The file of a model imported as "mine", 64 px."""
     shield.import_model(checkpoint, "stargan", "mine", 64)
     return home / "mine.safetensors"
-
-
-@pytest.fixture
-def photo(tmp_path: Path, portrait_photo: Photo) -> Path:
-    path = tmp_path / "me.jpg"
-    Image.fromarray(portrait_photo.pixels).resize((320, 320), Image.Resampling.LANCZOS).save(path, quality=95)
-    return path
 
 
 @pytest.fixture

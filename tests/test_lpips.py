@@ -98,7 +98,7 @@ def test_pictures_do_not_depend_on_their_batch(lpips_network: Lpips) -> None:
 
 def test_features_that_were_kept_give_the_same_distance(lpips_network: Lpips) -> None:
     one, other = noise(), noise(seed=1)
-    kept = lpips_network.features(other)
+    kept = list(lpips_network.features(other))
     assert len(kept) == 5
     assert torch.equal(lpips_network.between(lpips_network.features(one), kept), lpips_network(one, other))
 

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 from PIL.JpegImagePlugin import get_sampling
 from PIL.PngImagePlugin import PngInfo
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from shield import photo
 from shield.errors import PhotoError, RecipeError
@@ -642,6 +644,29 @@ def test_all_levels_survive_the_tensor_and_its_other_range() -> None:
     assert (photo.to_pixels(there_and_back) == pixels).all()
     assert (photo.to_pixels(tensor[0].double()) == pixels).all()
     assert torch.equal(photo.round_to_levels(there_and_back), tensor)
+
+
+def test_levels_are_shrunk_as_the_floats_they_stand_for_without_ever_being_so_many() -> None:
+    class Floats(TorchDispatchMode):
+        most = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor) and result.is_floating_point():
+                self.most = max(self.most, result.numel())
+            return result
+
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 110, 3), dtype=np.uint8)
+    levels = photo.to_levels(pixels)
+    assert levels.dtype == torch.uint8
+    assert (levels[0].permute(1, 2, 0).numpy() == pixels).all()
+    assert torch.equal(photo.to_unit(levels), photo.to_tensor(pixels))
+    with Floats() as floats:
+        small = photo.shrink(levels, (31, 40))
+    assert floats.most <= levels.numel() / 3
+    expected = F.interpolate(photo.to_tensor(pixels), size=(31, 40), mode="bilinear", antialias=True)
+    assert torch.equal(small, expected)
+    assert torch.equal(photo.shrink(photo.to_tensor(pixels), (31, 40)), expected)
 
 
 def test_rounding_clamps_and_agrees_with_saving() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from io import BytesIO
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ import torch
 from PIL import Image, ImageCms
 
 import shield
+from shield import pipeline
+from shield.bounds import FaceLpips
 from shield.faces import detect
-from shield.photo import decode, read
-from shield.region import region_of
+from shield.photo import decode, encode, read
+from shield.region import Region, region_of
 from shield.surrogates import load_surrogate
 from shield.surrogates.stargan import EDITS
 from shield.verify.effects import face_crop
@@ -19,12 +22,6 @@ from shield.verify.visibility import face_visibility
 
 QUICK = shield.Recipe(steps=6)
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def small(portrait_photo):
-    """The example, small enough to protect in seconds: its face crop is about 210 px wide."""
-    return np.asarray(Image.fromarray(portrait_photo.pixels).resize((320, 320), Image.Resampling.LANCZOS))
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +86,15 @@ def test_the_bound_holds_on_lossy_files_too(small, file_format):
     region = region_of(face, photo.width, photo.height)
     assert face_visibility(small, photo.pixels, region, CPU).face_lpips <= 0.02
     assert all(effect.disrupted for effect in protection.report.select(surrogate="stargan"))
+
+
+def test_every_file_is_encoded_once_and_the_original_measured_once(small, monkeypatch):
+    encoder, measure = Mock(side_effect=encode), Mock(side_effect=FaceLpips)
+    monkeypatch.setattr(pipeline, "encode", encoder)
+    monkeypatch.setattr(pipeline, "FaceLpips", measure)
+    shield.protect(small, shield.Recipe(steps=1, face_lpips=1.0, format="jpeg"))
+    assert encoder.call_count == 2  # the original, to see what saving alone does, and the one attempt
+    assert measure.call_count == 2  # for the search, and for the files
 
 
 def test_a_bound_that_saving_alone_breaks_is_refused(small):
@@ -208,6 +214,21 @@ def test_the_whole_picture_can_be_one_region(small):
 def test_a_picture_too_small_or_thin_to_measure_is_refused(shape):
     with pytest.raises(shield.PhotoError, match="pixels a side"):
         shield.protect(np.full(shape, 90, np.uint8), shield.Recipe(whole=True))
+
+
+def test_changes_add_up_channel_by_channel_and_are_cut_to_the_levels(small):
+    regions = [Region(None, 10, 20, 60, 80), Region(None, 40, 50, 90, 95)]  # left, top, right, bottom
+    random = torch.Generator().manual_seed(0)
+    changes = [(torch.rand(1, 3, r.height, r.width, generator=random) - 0.5) * 40 / 255 for r in regions]
+    total = np.zeros(small.shape)
+    for region, change, factor in zip(regions, changes, (1.0, 0.6), strict=True):
+        total[region.box] += 255 * factor * change[0].permute(1, 2, 0).numpy()
+    expected = np.clip(np.rint(small + np.clip(total, -12, 12)), 0, 255)
+    found = pipeline._composed(small, regions, changes, (1.0, 0.6), 12)
+    assert found.dtype == np.uint8
+    assert (found == expected).mean() > 0.9999  # halves may round either way
+    assert np.abs(found - expected).max() <= 1
+    assert np.abs(found.astype(int) - small).max() == 12
 
 
 def test_few_levels_still_leave_the_original(small):

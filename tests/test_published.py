@@ -18,7 +18,6 @@ import shield
 from shield.errors import ShieldError, WeightsError
 from shield.faces import PORTRAIT
 from shield.surrogates import Surrogate, families, load_surrogate, surrogates
-from shield.surrogates import surrogate as room
 from shield.surrogates.published import attgan, fit, ganimation, read_checkpoint
 from shield.surrogates.published.family import Editor
 from shield.surrogates.published.trunk import RAFD
@@ -30,15 +29,6 @@ ATTRIBUTES = ("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Bushy_
 ATTRIBUTES += ("Mouth_Slightly_Open", "Mustache", "No_Beard", "Pale_Skin", "Young")
 
 every_layout = pytest.mark.parametrize("published", PUBLISHED.values(), ids=PUBLISHED)
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty model folder."""
-    folder = tmp_path / "home" / "models"
-    monkeypatch.setenv("SHIELD_MODELS", str(folder))
-    monkeypatch.setattr(room, "_loaded", {})
-    return folder
 
 
 def noise(count: int = 2, size: int = SIZE, seed: int = 0) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from shield.faces import Face, crop_matrix, warp, whole_picture
 from shield.faces.face import PORTRAIT_POINTS
-from shield.photo import to_tensor
+from shield.photo import to_tensor, to_unit
 from shield.region import FADE, LARGEST, Region, region_of, shares
 
 Pixels = NDArray[np.uint8]
@@ -94,7 +94,7 @@ def test_the_crop_is_the_box_of_the_pixels(device: torch.device) -> None:
     region = region_of(boxed(30, 20, 10), 70, 60)
     crop = region.crop(pixels, device)
     assert crop.shape == (1, 3, region.height, region.width)
-    assert torch.equal(crop, to_tensor(pixels)[:, :, 10:40, 20:50])
+    assert torch.equal(to_unit(crop), to_tensor(pixels)[:, :, 10:40, 20:50])
 
 
 def test_the_working_copy_of_a_small_region_is_the_region_itself() -> None:

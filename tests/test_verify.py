@@ -22,11 +22,6 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def small(portrait_photo):
-    return np.asarray(Image.fromarray(portrait_photo.pixels).resize((320, 320), Image.Resampling.LANCZOS))
-
-
-@pytest.fixture(scope="module")
 def report(small):
     """Of a photo that was only sharpened a little: nothing protects it."""
     changed = np.clip(small.astype(int) + np.random.default_rng(0).integers(-2, 3, small.shape), 0, 255)
@@ -106,6 +101,18 @@ def test_noise_control_comes_near_its_target_from_below_within_the_region(small)
     assert (same == noisy).all()
 
 
+def test_sign_noise_is_that_many_levels_of_either_sign_in_every_strip():
+    shape = 1, 3, 2 * controls.STRIP + 5, 7
+    random = torch.Generator().manual_seed(0)
+    levels = torch.randint(256, shape, generator=random, dtype=torch.uint8)
+    signs, dither = 2 * torch.randint(2, shape, generator=random) - 1, torch.rand(shape, generator=random)
+    window = torch.linspace(0, 1, shape[2])[:, None].expand(1, 1, -1, 7)
+    found = controls.SignNoise(signs, dither, window).on(levels, 20.5)
+    amount = torch.floor(20.5 * window + dither).int()
+    assert torch.equal(found, (levels.int() + signs * amount).clamp(0, 255).byte())
+    assert (found != levels).float().mean() > 0.8
+
+
 def test_saving_again_changes_nothing_where_the_format_is_lossless(portrait_photo):
     assert controls.resaved(portrait_photo, "png") is portrait_photo.pixels
     again = controls.resaved(portrait_photo, "jpeg")
@@ -129,7 +136,8 @@ def test_half_precision_measures_what_full_precision_does(small, monkeypatch):
 
 def test_rows_cover_everything_once(report):
     keys = [(e.face, e.surrogate, e.edit, e.picture, e.channel) for e in report.effects]
-    assert len(set(keys)) == len(keys) == 7 * len(channels) * 3
+    edits = sum(len(load_surrogate(name, CPU).edits) for name in shield.surrogates)
+    assert len(set(keys)) == len(keys) == edits * len(channels) * 3
     assert {e.seen for e in report.effects} == {False}
     stargan = report.select(surrogate="stargan")
     assert all(e.distance == e.l2 and e.threshold == 0.05 and e.disrupted == (e.l2 > 0.05) for e in stargan)

@@ -6,6 +6,7 @@ python -m shield.bench.speed PHOTO [--large]
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,13 +22,13 @@ from shield import Recipe, protect
 from shield.attacks.adam import adam_update
 from shield.attacks.loop import GradientAttack, along
 from shield.bench.statistics import peak_memory
-from shield.bounds import FaceLpips, Linf, LpipsBound, Steered
+from shield.bounds.lpips import face_sizes
 from shield.disruption import Disruption, Term
 from shield.faces import detect, warp
-from shield.lpips import Lpips, load_lpips
-from shield.masking import CHROMA, contrast_mask
+from shield.lpips import Lpips
 from shield.objectives.output import output
 from shield.photo import read
+from shield.pipeline import bound_of
 from shield.region import Region, region_of
 from shield.surrogates import load_surrogate
 
@@ -44,8 +45,8 @@ def plain_loop(working: Tensor, region: Region, steps: int, recipe: Recipe) -> N
     surrogate, network = load_surrogate("stargan", CPU), Lpips()
     for module in (surrogate, network):
         module.requires_grad_(True)  # type: ignore[attr-defined,union-attr,unused-ignore]
-    bound = Linf(working, recipe.levels, contrast_mask(working), CHROMA)
-    side = min(512, max(256, round(region.face.side)))
+    bound = bound_of(replace(recipe, steered=False), working, region.working_face, everywhere(working))
+    side = face_sizes(region.face)[-1]
     with torch.no_grad():
         clean = surrogate(warp(working, region.working_face, surrogate.size))
     for edit in range(len(surrogate.edits)):
@@ -71,11 +72,14 @@ def shield_loop(working: Tensor, crop: Tensor, region: Region, steps: int, recip
     surrogate = load_surrogate("stargan", CPU)
     clean = warp(crop, region.local_face, surrogate.size, surrogate.framing)
     term = Term(surrogate, region.working_face, output(surrogate, clean))
-    measure = FaceLpips(load_lpips(CPU), working, region.working_face)
-    levels = Linf(working, recipe.levels, contrast_mask(working), CHROMA)
-    bound = Steered(levels, LpipsBound(working, recipe.face_lpips, measure))
+    bound = bound_of(recipe, working, region.working_face, everywhere(working))
     attack = GradientAttack(along(adam_update, SHARE), steps, start=0.1, goal=float("inf"))
     attack(Disruption([term]), working, bound, torch.Generator().manual_seed(0))
+
+
+def everywhere(working: Tensor) -> Tensor:
+    """A window that lets every pixel change."""
+    return torch.ones_like(working[:, :1])
 
 
 def median_seconds(call: Callable[[], None], times: int) -> float:

@@ -23,7 +23,7 @@ class FaceLpips:
         self.network, self.face = network, face
         self.sizes = sizes or face_sizes(face)
         with torch.no_grad():
-            self.features = [network.features(warp(original, face, size)) for size in self.sizes]
+            self.features = [list(network.features(warp(original, face, size))) for size in self.sizes]
 
     def each(self, image: Tensor) -> Tensor:
         """The distance at each of ``sizes``, (len(sizes),), for an image of the original's shape."""

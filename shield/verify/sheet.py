@@ -33,8 +33,11 @@ def mark(pixels: Pixels) -> Image.Image:
 
 def difference(original: Pixels, protected: Pixels) -> Pixels:
     """The change, ten times amplified around mid-grey."""
-    change = protected.astype(np.int16) - original
-    levels: Pixels = np.clip(128 + AMPLIFICATION * change, 0, 255).astype(np.uint8)
+    change = protected.astype(np.int16)  # in place from here: large photos are large
+    change -= original
+    change *= AMPLIFICATION
+    change += 128
+    levels: Pixels = change.clip(0, 255, out=change).astype(np.uint8)
     return levels
 
 

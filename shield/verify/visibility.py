@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shield.bounds import FaceLpips
 from shield.lpips import load_lpips, shrink_to
-from shield.photo import to_tensor
+from shield.photo import to_levels
 from shield.region import Region
 
 PHOTO_SIDE = 1024  # px: the whole photo is compared with its long side at most this
@@ -49,7 +49,8 @@ def psnr(one: Pixels, other: Pixels) -> float:
 
 def max_levels(one: Pixels, other: Pixels) -> int:
     """The largest change of any value, in 8-bit levels."""
-    return int((np.maximum(one, other) - np.minimum(one, other)).max())
+    rows = zip(one, other, strict=True)
+    return max(int((np.maximum(a, b) - np.minimum(a, b)).max()) for a, b in rows)
 
 
 def ssim(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -75,8 +76,8 @@ def face_visibility(original: Pixels, changed: Pixels, region: Region, device: t
 @torch.no_grad()
 def photo_visibility(original: Pixels, changed: Pixels, regions: list[Region], device: torch.device) -> PhotoVisibility:
     """How visible the change of the whole photo is."""
-    before = shrink_to(to_tensor(original).to(device), PHOTO_SIDE)
-    after = shrink_to(to_tensor(changed).to(device), PHOTO_SIDE)
+    before = shrink_to(to_levels(original).to(device), PHOTO_SIDE)
+    after = shrink_to(to_levels(changed).to(device), PHOTO_SIDE)
     outside = (original != changed).any(axis=2)
     for region in regions:
         outside[region.box] = False
