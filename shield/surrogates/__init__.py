@@ -1,17 +1,28 @@
 """Surrogates: networks like those that will be pointed at the photo. One file and one word here each."""
 
 from shield.surrogates import cyclegan, identity, stargan
+from shield.surrogates.hardened import hardened_name
 from shield.surrogates.imported import import_model, remove_model
 from shield.surrogates.own import register_surrogate
 from shield.surrogates.published import families
-from shield.surrogates.surrogate import Surrogate, load_surrogate, load_surrogates, surrogates
+from shield.surrogates.surrogate import (
+    Surrogate,
+    hardened,
+    load_hardened,
+    load_surrogate,
+    load_surrogates,
+    surrogates,
+)
 
 __all__ = [
     "Surrogate",
     "cyclegan",
     "families",
+    "hardened",
+    "hardened_name",
     "identity",
     "import_model",
+    "load_hardened",
     "load_surrogate",
     "load_surrogates",
     "register_surrogate",
