@@ -47,6 +47,8 @@ def fewer_bits(pixels: Pixels, bits: int) -> Pixels:
 
 def noise_of(picture: NDArray[Any]) -> float:
     """The standard deviation of the noise in a picture (H, W, 3) in [0, 1], from its finest wavelets."""
+    if not np.ptp(picture, axis=(0, 1)).all():  # scikit-image has no answer for a channel of one value
+        return LEAST_NOISE
     return max(LEAST_NOISE, float(estimate_sigma(picture, average_sigmas=True, channel_axis=-1)))
 
 
