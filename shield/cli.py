@@ -119,6 +119,9 @@ def verify(
     original: Annotated[Path, typer.Argument(help="The photo as it was.")],
     protected: Annotated[Path, typer.Argument(help="The photo as it is to be posted.")],
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) here.")] = None,
+    adversaries: Annotated[
+        bool, typer.Option("--adversaries", help="Also try what undoes protection: cleaning, hardened networks.")
+    ] = False,
     whole: Whole = False,
     device: Device = DEFAULT.device,
     threads: Threads = None,
@@ -131,7 +134,7 @@ def verify(
     """
     with _reported():
         _use(threads)
-        verification = shield.verify(original, protected, device=device, whole=whole)
+        verification = shield.verify(original, protected, device=device, whole=whole, adversaries=adversaries)
         if sheet is not None:
             verification.save_sheet(sheet)
     _conclude(verification.report, [sheet] if sheet else [], as_json, quiet)
@@ -232,6 +235,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, sample sheet and weights.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in OUT.")] = False,
     weights: Annotated[Path | None, typer.Option(help="Begin with these weights (safetensors) of the recipe.")] = None,
+    adversarial: Annotated[
+        str | None,
+        typer.Option(help="Harden its generator (g), or its critic as well (gd), on pictures changed to break it."),
+    ] = None,
     hours: Annotated[float | None, typer.Option(min=0, help="Stop after so many hours.")] = None,
     threads: Threads = None,
 ) -> None:
@@ -244,7 +251,9 @@ def train(
 
     with _reported():
         _use(threads)
-        step = shield.train_model(recipe, data, out, resume=resume, weights=weights, hours=hours, report=report)
+        step = shield.train_model(
+            recipe, data, out, resume=resume, weights=weights, hours=hours, hardening=adversarial, report=report
+        )
     console.print(f"stopped at step {step}; weights and sample sheet are in {out}", highlight=False)
 
 
@@ -323,18 +332,40 @@ def _show(report: Report, as_json: bool) -> None:
         highlight=False,
     )
     console.print(escape(report.sentence()), highlight=False)
+    if report.adversaries:
+        console.print(_adversary_table(report))
+        console.print(escape(report.adversary_sentence()), highlight=False)
 
 
 def _table(report: Report) -> Table:
     """Disrupted edits of all after each channel: a row per surrogate, then the controls."""
-    table = Table("disrupted", *("as saved" if channel == "none" else channel for channel in report.channels()))
+    table = Table("disrupted", *_ways(report))
     for name in report.surrogates():
-        unseen = report.recipe and not any(effect.seen for effect in report.select(surrogate=name))
-        table.add_row(f"{name}, unseen" if unseen else name, *_counts(report, "protected", name))
+        table.add_row(_titled(report, name), *_counts(report, "protected", name))
     table.add_section()
     table.add_row("control: saved only", *_counts(report, "resaved"))
     table.add_row("control: noise", *_counts(report, "noise"))
     return table
+
+
+def _adversary_table(report: Report) -> Table:
+    """Disrupted edits of all after what each adversary does: a column per manipulator, then the control."""
+    side = report.other_side
+    columns = {_titled(side, name): _counts(side, "protected", name) for name in side.surrogates()}
+    columns["control: original"] = _counts(side, "resaved")
+    table = Table("disrupted after", *columns)
+    for row in zip(_ways(side), *columns.values(), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _ways(report: Report) -> list[str]:
+    return ["as saved" if channel == "none" else channel for channel in report.channels()]
+
+
+def _titled(report: Report, surrogate: str) -> str:
+    unseen = report.recipe and not any(effect.seen for effect in report.select(surrogate=surrogate))
+    return f"{surrogate}, unseen" if unseen else surrogate
 
 
 def _counts(report: Report, picture: str, surrogate: str | None = None) -> list[str]:

@@ -42,7 +42,7 @@ MAY_USE = {
     "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region surrogates "
     "transforms verify masking",
     "quality": "errors faces lpips photo surrogates training",
-    "training": "device errors faces registry surrogates",
+    "training": "attacks bounds device errors faces registry surrogates",
     "bench": "attacks bounds device disruption errors faces lpips objectives photo pipeline recipe region registry "
     "shield surrogates verify masking weights",
     "cli": "shield",

@@ -14,7 +14,7 @@ from shield import weights
 from shield.errors import RecipeError, WeightsError
 from shield.faces import Face, detect, warp
 from shield.photo import read, to_tensor
-from shield.surrogates import Surrogate, chosen, load_surrogate, surrogates
+from shield.surrogates import Surrogate, chosen, hardened, load_surrogate, surrogates
 from shield.surrogates import surrogate as room
 from shield.surrogates.generator import StarGANGenerator, with_conditions
 from shield.surrogates.published import Editor, fit
@@ -26,7 +26,10 @@ from shield.weights import manifest, models_folder
 Pixels = NDArray[np.uint8]
 
 
-@pytest.fixture(params=sorted(surrogates))
+EVERY = sorted([*surrogates, *hardened])
+
+
+@pytest.fixture(params=EVERY)
 def surrogate(request: pytest.FixtureRequest, device: torch.device) -> Surrogate:
     return load_surrogate(request.param, device)
 
@@ -39,7 +42,7 @@ def noise(count: int, size: int, seed: int = 0) -> Tensor:
 
 
 def test_describes_itself(surrogate: Surrogate) -> None:
-    assert surrogates.get(surrogate.name) is not None
+    assert (surrogate.name in surrogates) != (surrogate.name in hardened)
     assert surrogate.size > 0
     assert 0 < surrogate.framing.side <= 2
     assert surrogate.edits
@@ -121,7 +124,7 @@ def test_distances_are_zero_for_equal_positive_and_symmetric(surrogate: Surrogat
     assert torch.allclose(distances, surrogate.distance(other, one))
 
 
-@pytest.mark.parametrize("name", sorted(surrogates))
+@pytest.mark.parametrize("name", EVERY)
 def test_altered_weights_are_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (models_folder() / "manifest.toml").read_text(encoding="utf-8")
     (tmp_path / "manifest.toml").write_text(text, encoding="utf-8")
@@ -134,7 +137,7 @@ def test_altered_weights_are_refused(name: str, tmp_path: Path, monkeypatch: pyt
         load_surrogate(name, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("name", sorted(surrogates))
+@pytest.mark.parametrize("name", EVERY)
 def test_two_loads_from_the_file_are_equal(name: str, device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing in a surrogate is random."""
     first = load_surrogate(name, device)

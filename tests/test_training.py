@@ -15,9 +15,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
+from typer.testing import CliRunner
 
+from shield.cli import app
 from shield.errors import InputError, RecipeError
 from shield.faces.attributes import AttributeNet
 from shield.faces.expression import MEASURES, conditions
@@ -33,6 +35,7 @@ from shield.training.command import train_model
 from shield.training.cyclegan import CycleGANRecipe, CycleGANTraining
 from shield.training.data import SOURCES, BalancedSampler, FaceSet, load_faces, varied
 from shield.training.ganimation import FURTHEST, GANimationRecipe, GANimationTraining, measured
+from shield.training.hardening import HARDENINGS, Hardening, changed
 from shield.training.loop import Training, rate_factor, recipes, train
 from shield.training.posed import DARK, SEEN_IN_PART, changed, moved_points, posed
 from shield.training.stargan import ATTRIBUTES, HAIR, StarGANRecipe, StarGANTraining, random_targets
@@ -54,9 +57,11 @@ RECIPES: dict[str, Optimisation] = {
     "cyclegan": CycleGANRecipe(size=SIZE, small_steps=12, **TINY),
     "ganimation": GANimationRecipe(size=SIZE, small_steps=12, **TINY),
     "stargan": StarGANRecipe(size=SIZE, small_steps=12, **TINY),
+    "stargan-hardened-g": StarGANRecipe(size=SIZE, small_steps=12, **TINY, hardening=HARDENINGS["g"]),
+    "stargan-hardened-gd": StarGANRecipe(size=SIZE, small_steps=12, **TINY, hardening=HARDENINGS["gd"]),
 }
 
-FAMILIES: dict[str, Family] = {"cyclegan": BOTH_WAYS, "ganimation": GANIMATION, "stargan": STARGAN}
+FAMILIES: dict[str, Family] = {"cyclegan": BOTH_WAYS, "ganimation": GANIMATION}  # and StarGAN
 
 every_recipe = pytest.mark.parametrize("name", sorted(recipes))
 every_manipulator = pytest.mark.parametrize("name", sorted(RECIPES))
@@ -200,7 +205,7 @@ def test_the_exported_weights_are_the_averaged_ones_in_half_precision(name: str,
 @every_manipulator
 def test_the_exported_weights_load_into_the_published_layout_and_do_the_same(name: str, runs: Runs) -> None:
     run, out = runs(name)
-    loaded, _ = fit(FAMILIES[name], load_file(out / "weights.safetensors"), name)
+    loaded, _ = fit(FAMILIES.get(name, STARGAN), load_file(out / "weights.safetensors"), name)
     with torch.no_grad():
         vectors = run.targets(run.labels[:2])
         assert (loaded(samples(), vectors) - run.average(samples(), vectors)).abs().max() < 0.02
@@ -430,6 +435,97 @@ def test_a_step_in_bfloat16_is_finite(name: str) -> None:
     run = small(name, autocast=True)
     assert all(np.isfinite(list(run.step(0).values())))
     assert all(bool(weight.isfinite().all()) for weight in run.generator.parameters())
+
+
+# Hardening
+
+MOST = HARDENINGS["g"].levels / 127.5  # of [-1, 1]
+
+
+def test_changed_faces_stay_within_the_bound_and_break_the_generator() -> None:
+    run = small("stargan")
+    faces, labels = run.draw(4, 64)
+    generator, targets = run.generator, run.targets(labels)
+    before = copy.deepcopy(generator.state_dict())
+    one, same, other = (
+        changed(generator, faces, targets, HARDENINGS["g"], Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert not one.requires_grad
+    assert one.abs().max() <= 1
+    assert (one - faces).abs().max() == pytest.approx(MOST, abs=1e-5)
+    noise = faces + MOST * (2 * torch.randint(2, faces.shape, generator=Generator().manual_seed(0)) - 1)
+    with torch.no_grad():
+        clean = generator(faces, targets)
+        far, near = ((generator(x, targets) - clean).square().mean() for x in (one, noise))
+    assert far > 2 * near
+    assert equal(generator.state_dict(), before)
+    assert all(weight.grad is None for weight in generator.parameters())
+
+
+def test_the_papers_bound_holds_the_levels() -> None:
+    assert all(way.levels == int(0.05 * 127.5) for way in HARDENINGS.values())
+
+
+@pytest.mark.parametrize("way", [None, *HARDENINGS])
+def test_who_is_shown_changed_pictures(way: str | None) -> None:
+    """The generator always, the critic only of gd; what they are held against is the clean picture."""
+    run = small(f"stargan-hardened-{way}" if way else "stargan")
+    drawn, given, shown = [], [], []
+    draw, make = run.draw, run.make
+
+    def watched_draw(count: int, size: int) -> tuple[Tensor, Tensor]:
+        drawn.append(draw(count, size))
+        return drawn[-1]
+
+    def watched_make(real: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        given.append(real)
+        return make(real, targets)
+
+    run.draw, run.make = watched_draw, watched_make  # type: ignore[method-assign]
+    run.critic.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    run.step(0)
+    real = drawn[1][0]  # the first are the reader's
+    assert torch.equal(given[0], real) == (way is None)
+    assert (given[0] - real).abs().max() <= MOST + 1e-5
+    expected = given[0] if way == "gd" else real
+    assert torch.equal(shown[0], torch.cat([expected, shown[0][4:8], expected]))
+
+
+class Copying(nn.Module):
+    """What it is given is what it makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, faces: Tensor, conditions: Tensor) -> Tensor:
+        return faces * self.scale
+
+
+@pytest.mark.parametrize("way", HARDENINGS)
+def test_changed_pictures_are_to_be_seen_through(way: str) -> None:
+    """A generator that hands the change on pays for it: its faces are held against the clean ones."""
+    run = small(f"stargan-hardened-{way}")
+    run.generator, run.average = Copying(), Copying()
+    losses = run.step(0)
+    reconstruction = run.settings.reconstruction
+    for term in ("same", "back"):
+        assert 0.5 * MOST * reconstruction < losses[term] < 1.1 * MOST * reconstruction
+
+
+def test_any_manipulator_can_be_hardened() -> None:
+    for name in ("cyclegan", "ganimation"):
+        assert all(np.isfinite(list(small(name, hardening=Hardening(critic=True)).step(0).values())))
+
+
+def test_the_recipe_as_shipped_is_hardened_by_name() -> None:
+    for name, hardening in ("stargan", None), *((f"stargan-hardened-{way}", HARDENINGS[way]) for way in HARDENINGS):
+        run = recipes[name](face_set(size=64), False)
+        assert isinstance(run, StarGANTraining)
+        assert run.recipe == StarGANRecipe(hardening=hardening)
+        assert run.settings is run.recipe
 
 
 def test_mirroring_takes_half_of_the_faces() -> None:
@@ -760,6 +856,18 @@ def test_a_checkpoint_that_does_not_fit_is_refused(archives: Path) -> None:
     (out / "checkpoint.pt").write_bytes(b"no checkpoint")
     with pytest.raises(InputError, match="checkpoint"):
         train_model("counting", archives, out, resume=True)
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_recipe_is_hardened_where_it_can_be(archives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RecipeError, match=r"no training recipe named 'counting-hardened-g'.*stargan-hardened-g"):
+        train_model("counting", archives, archives / "out", hardening="g")
+    monkeypatch.setitem(recipes._parts, "counting-hardened-g", lambda data, autocast: Counting())
+    call = ["train", "counting", "--data", str(archives), "--out", str(archives / "out"), "--adversarial", "g"]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 0, result.output
+    assert load_file(archives / "out" / "weights.safetensors")["count"] == 2
+    assert CliRunner().invoke(app, [*call[:-1], "x"]).exit_code == 2
 
 
 def test_an_unknown_recipe_is_refused(archives: Path) -> None:

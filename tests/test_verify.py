@@ -124,7 +124,7 @@ def test_half_precision_measures_what_full_precision_does(small, monkeypatch):
         np.uint8
     )
     parts, faces = [load_surrogate(name, CPU) for name in shield.surrogates], detect(small)
-    arguments = small, {"protected": noisy}, faces, parts, (), CPU
+    arguments = small, {"protected": noisy}, channels, faces, parts, (), CPU
     fast, _ = effects.measure_effects(*arguments)
     from contextlib import nullcontext
 

@@ -18,7 +18,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from shield import BoundError, FaceError, Recipe, Report, protect_file
+from shield import BoundError, FaceError, Recipe, Report, protect_file, verify
 from shield.bench.statistics import interval, peak_memory
 from shield.photo import read
 from shield.verify import NOISE, PROTECTED, RESAVED
@@ -36,7 +36,7 @@ class Run:
     seconds: float
 
 
-def run(photo: Path, folder: Path, recipe: Recipe) -> Run:
+def run(photo: Path, folder: Path, recipe: Recipe, adversaries: bool) -> Run:
     """Protect a photo into ``folder``; the file on the disk must be the one that was measured."""
     target = folder / f"{photo.stem}.{recipe.format or photo.suffix[1:]}"
     began = time.perf_counter()
@@ -46,7 +46,8 @@ def run(photo: Path, folder: Path, recipe: Recipe) -> Run:
     if read(written[0]).sha256 != report["protected"]["sha256"]:
         raise RuntimeError(f"{written[0]} is not the file that was measured")
     named = replace(protection.report.protected, name=target.name)
-    return Run(photo.name, replace(protection.report, protected=named), seconds)
+    tried = verify(photo, written[0], adversaries=True).report.adversaries if adversaries else ()
+    return Run(photo.name, replace(protection.report, protected=named, adversaries=tried), seconds)
 
 
 def row(result: Run) -> list[str]:
@@ -67,9 +68,9 @@ def row(result: Run) -> list[str]:
     ]
 
 
-def share(report: Report, picture: str, channel: str) -> float:
-    """Share of the seen (face x edit) that are disrupted."""
-    effects = [effect for effect in report.select(picture, channel) if effect.seen]
+def share(report: Report, picture: str, channel: str, surrogate: str | None = None) -> float:
+    """Share of the (face x edit) that are disrupted, of one manipulator or of all that the search saw."""
+    effects = [effect for effect in report.select(picture, channel, surrogate) if surrogate or effect.seen]
     return sum(effect.disrupted for effect in effects) / len(effects)
 
 
@@ -78,11 +79,26 @@ def summary(runs: list[Run], failed: int) -> Table:
     channels = runs[0].report.channels()
     table = Table("share disrupted", *channels)
     for picture in (PROTECTED, RESAVED, NOISE):
-        cells = [
-            interval([share(run.report, picture, channel) for run in runs] + [0.0] * failed) for channel in channels
-        ]
-        table.add_row(picture, *(f"{mean:.3f} [{low:.2f}, {high:.2f}]" for mean, low, high in cells))
+        shares = [[share(run.report, picture, channel) for run in runs] for channel in channels]
+        table.add_row(picture, *(cell(values, failed) for values in shares))
     return table
+
+
+def other_side(runs: list[Run], failed: int) -> Table:
+    """The same after what each adversary does, by manipulator: of the protected photos, and of the originals."""
+    sides = [run.report.other_side for run in runs]
+    columns = [(picture, name) for picture in (PROTECTED, RESAVED) for name in sides[0].surrogates()]
+    table = Table("share disrupted after", *(f"{picture}, {name}" for picture, name in columns))
+    for channel in sides[0].channels():
+        shares = [[share(side, picture, channel, name) for side in sides] for picture, name in columns]
+        table.add_row(channel, *(cell(values, failed) for values in shares))
+    return table
+
+
+def cell(values: list[float], failed: int) -> str:
+    """Mean and interval over photos, of which ``failed`` more count as 0."""
+    mean, low, high = interval(values + [0.0] * failed)
+    return f"{mean:.3f} [{low:.2f}, {high:.2f}]"
 
 
 def scaled(photo: Path, folder: Path, scale: float) -> Path:
@@ -121,6 +137,7 @@ def main(
     scale: Annotated[float, typer.Option(help="Scale the photos first (for small faces).")] = 1.0,
     count: Annotated[int | None, typer.Option(help="Only the first photos.")] = None,
     threads: Annotated[int, typer.Option()] = 2,
+    adversaries: Annotated[bool, typer.Option("--adversaries", help="Also try what undoes protection.")] = False,
     look: Annotated[Path | None, typer.Option(help="Write 100 % crops of original and protected here.")] = None,
 ) -> None:
     """Protect every photo of FOLDER and print what holds on the reopened files."""
@@ -135,7 +152,7 @@ def main(
             photos = [scaled(photo, out, scale) for photo in photos]
         for photo in photos:
             try:
-                runs.append(run(photo, out, recipe))
+                runs.append(run(photo, out, recipe, adversaries))
                 console.print("  ".join(row(runs[-1])), highlight=False)
             except (BoundError, FaceError) as error:
                 console.print(f"{photo.name}  {error}", highlight=False)
@@ -153,6 +170,8 @@ def conclude(runs: list[Run], photos: list[Path], recipe: Recipe, threads: int) 
         table.add_row(*row(result))
     console.print(table)
     console.print(summary(runs, len(photos) - len(runs)))
+    if runs[0].report.adversaries:
+        console.print(other_side(runs, len(photos) - len(runs)))
     worst = max(run.report.face_lpips for run in runs)
     console.print(
         f"{recipe}\n{len(runs)} of {len(photos)} photos; worst face LPIPS {worst:.4f} (bound {recipe.face_lpips:g}); "

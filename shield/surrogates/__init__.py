@@ -2,18 +2,29 @@
 
 from shield.surrogates import cyclegan, identity, stargan
 from shield.surrogates.chosen import chosen
+from shield.surrogates.hardened import hardened_name
 from shield.surrogates.imported import import_model, remove_model
 from shield.surrogates.own import register_surrogate
 from shield.surrogates.published import families
-from shield.surrogates.surrogate import Surrogate, load_surrogate, load_surrogates, surrogates
+from shield.surrogates.surrogate import (
+    Surrogate,
+    hardened,
+    load_hardened,
+    load_surrogate,
+    load_surrogates,
+    surrogates,
+)
 
 __all__ = [
     "Surrogate",
     "chosen",
     "cyclegan",
     "families",
+    "hardened",
+    "hardened_name",
     "identity",
     "import_model",
+    "load_hardened",
     "load_surrogate",
     "load_surrogates",
     "register_surrogate",

@@ -37,23 +37,30 @@ class Surrogate(Protocol):
 
 Loader = Callable[[torch.device], Surrogate]
 surrogates: Registry[Loader] = Registry("surrogate")
+hardened: Registry[Loader] = Registry("hardened manipulator")  # adversaries: no search works on them
 _loaded: dict[tuple[str, str], Surrogate] = {}
 
 
 def load_surrogate(name: str, device: torch.device) -> Surrogate:
-    """The surrogate of that name on a device, loaded once.
+    """The surrogate or hardened manipulator of that name on a device, loaded once.
 
     Raises RecipeError for an unknown name, InputError where what its loader returns is no surrogate.
     """
     key = name, str(device)
     if key not in _loaded:
-        _loaded[key] = _checked(name, surrogates[name](device))
+        loader = hardened[name] if name in hardened else surrogates[name]
+        _loaded[key] = _checked(name, loader(device))
     return _loaded[key]
 
 
 def load_surrogates(device: torch.device) -> list[Surrogate]:
     """Every surrogate of the registry on a device. Raises what ``load_surrogate`` raises."""
     return [load_surrogate(name, device) for name in surrogates]
+
+
+def load_hardened(device: torch.device) -> list[Surrogate]:
+    """Every hardened manipulator that there is on a device. Raises what ``load_surrogate`` raises."""
+    return [load_surrogate(name, device) for name in hardened]
 
 
 def forget(name: str) -> None:

@@ -1,5 +1,6 @@
 """What every adversarial training shares: the networks, their optimisers, the running average, a step, the state.
 
+Adversarial is the critic; training on pictures changed to break the generator is hardening (``hardening.py``).
 Hinge loss with a spectrally normalised critic (Lim and Ye 2017; Miyato et al. 2018), one critic step per generator
 step.
 """
@@ -16,6 +17,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from shield.surrogates.published.family import Edits
 from shield.training.data import BalancedSampler, FaceSet, varied
+from shield.training.hardening import Hardening, changed
 from shield.training.reader import Reader
 
 Losses = dict[str, Tensor]  # name -> weighted term; the loss is their sum
@@ -44,6 +46,7 @@ class Optimisation:
     blocks: int = 6  # residual blocks
     critic_width: int = 32
     reconstruction: float = 10.0
+    hardening: Hardening | None = None  # None: nobody changes the pictures
 
 
 class Critic(nn.Module):
@@ -157,9 +160,10 @@ class AdversarialTraining(ABC):
         real, labels = self.draw(settings.batch, size)
         other = self.targets(labels)
         targets = torch.cat([labels[: settings.kept], other[settings.kept :]])
+        given, shown = self._hardened(real, targets)
         with self._precision():
-            fake, price = self.make(real, targets)
-        critic = self._critic_losses(real, labels, fake.detach(), targets, other)
+            fake, price = self.make(given, targets)
+        critic = self._critic_losses(shown, labels, fake.detach(), targets, other)
         self._descend("critic", critic)
         self._freeze(True)
         with self._precision():
@@ -177,6 +181,17 @@ class AdversarialTraining(ABC):
         self._freeze(False)
         self._average(number)
         return _values(lesson | critic | generator)
+
+    def _hardened(self, real: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What the generator is given and what the critic is shown as real: the real faces, or changed ones."""
+        hardening = self.settings.hardening
+        if hardening is None:
+            return real, real
+        self.generator.requires_grad_(False)
+        with self._precision():
+            given = changed(self.generator, real, targets, hardening, self.sampler.generator)
+        self.generator.requires_grad_(True)
+        return given, given if hardening.critic else real
 
     def _critic_losses(self, real: Tensor, labels: Tensor, fake: Tensor, targets: Tensor, other: Tensor) -> Losses:
         """Hinge losses; a real face beside ``other`` labels than its own is as wrong as a made one."""

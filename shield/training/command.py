@@ -6,6 +6,7 @@ import torch
 
 from shield.device import computes_bfloat16
 from shield.errors import InputError
+from shield.surrogates import hardened_name
 from shield.training.data import SOURCES, FaceSet, load_faces
 from shield.training.loop import Report, recipes, train
 
@@ -20,16 +21,18 @@ def train_model(
     resume: bool = False,
     weights: str | Path | None = None,
     hours: float | None = None,
+    hardening: str | None = None,
     report: Report | None = None,
 ) -> int:
     """Train the recipe ``name`` on the face archives in ``data``; returns the step reached.
 
     ``out`` receives checkpoint, sample sheet and weights every few minutes; ``resume`` goes on from the checkpoint.
-    ``weights``: a trained network's (safetensors) to begin with instead of random ones.
+    ``weights``: a trained network's (safetensors) to begin with instead of random ones. ``hardening``: "g" or "gd"
+    takes the recipe's hardened variant, NAME-hardened-g or NAME-hardened-gd.
     ``report`` is called with (step, steps, losses, seconds left). Raises RecipeError on an unknown recipe, InputError
     where there are no archives or where ``out`` holds another training's checkpoint.
     """
-    recipe, out = recipes[name], Path(out)
+    recipe, out = recipes[hardened_name(name, hardening) if hardening else name], Path(out)
     if not resume and (out / "checkpoint.pt").exists():
         raise InputError(f"{out} holds a checkpoint already; go on from it with --resume or choose another folder.")
     training = recipe(load_faces(Path(data), "train"), computes_bfloat16(torch.device("cpu")))

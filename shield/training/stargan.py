@@ -6,15 +6,18 @@ at half size.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from shield.surrogates import hardened_name
 from shield.surrogates.generator import StarGANGenerator
 from shield.surrogates.stargan import EDITS
 from shield.training.adversarial import AdversarialTraining, Optimisation
 from shield.training.data import SOURCES, BalancedSampler, FaceSet
+from shield.training.hardening import HARDENINGS, Hardening
 from shield.training.loop import recipes
 
 ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
@@ -72,7 +75,11 @@ class StarGANTraining(AdversarialTraining):
         return F.binary_cross_entropy_with_logits(readings, labels, weights, reduction="sum") / len(labels)
 
 
-@recipes.register("stargan")
-def stargan(data: FaceSet, autocast: bool) -> StarGANTraining:
-    """The recipe as shipped."""
-    return StarGANTraining(StarGANRecipe(), data, autocast)
+def stargan(data: FaceSet, autocast: bool, hardening: Hardening | None = None) -> StarGANTraining:
+    """The recipe as shipped, as it is or hardened."""
+    return StarGANTraining(StarGANRecipe(hardening=hardening), data, autocast)
+
+
+recipes.register("stargan")(stargan)
+for _way, _hardening in HARDENINGS.items():
+    recipes.register(hardened_name("stargan", _way))(partial(stargan, hardening=_hardening))

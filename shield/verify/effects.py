@@ -15,7 +15,7 @@ from shield.objectives import l1, l2, l2_mask
 from shield.photo import to_pixels
 from shield.region import region_of
 from shield.surrogates import Surrogate
-from shield.verify.channels import AS_SAVED, channels
+from shield.verify.channels import AS_SAVED, Channel
 from shield.verify.report import PROTECTED, Effect
 
 Pixels = NDArray[np.uint8]
@@ -54,6 +54,7 @@ def face_crop(pixels: Pixels, face: Face, surrogate: Surrogate, device: torch.de
 def measure_effects(
     original: Pixels,
     pictures: Mapping[str, Pixels],
+    channels: Mapping[str, Channel],
     faces: Sequence[Face],
     surrogates: Sequence[Surrogate],
     seen: Collection[str],
@@ -63,7 +64,7 @@ def measure_effects(
     effects: list[Effect] = []
     manipulations: list[Manipulation] = []
     references: dict[tuple[Face, str], tuple[Tensor, Tensor]] = {}  # crop of the original and its clean results
-    for picture, channel, sent in _sent(pictures):
+    for picture, channel, sent in _sent(pictures, channels):
         scale = sent.shape[1] / original.shape[1], sent.shape[0] / original.shape[0]
         for (number, face), surrogate in product(enumerate(map(channels[channel].frame, faces)), surrogates):
             key = face, surrogate.name
@@ -80,7 +81,7 @@ def measure_effects(
     return effects, manipulations
 
 
-def _sent(pictures: Mapping[str, Pixels]) -> Iterator[tuple[str, str, Pixels]]:
+def _sent(pictures: Mapping[str, Pixels], channels: Mapping[str, Channel]) -> Iterator[tuple[str, str, Pixels]]:
     """Every picture after every channel."""
     for (picture, pixels), (name, channel) in product(pictures.items(), channels.items()):
         yield picture, name, channel.apply(pixels)

@@ -2,15 +2,16 @@
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shield.photo import FORMATS
 from shield.verify.channels import AS_SAVED
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
-SCHEMA = 1
+SCHEMA = 2
 PROTECTED, RESAVED, NOISE = "protected", "resaved", "noise"
 WORDS = {
     "jpeg90": "JPEG 90",
@@ -29,9 +30,10 @@ WORDS = {
 class Effect:
     """What one edit made of one face of one picture after one channel, against the clean original's result.
 
-    ``picture``: "protected", or a control: "resaved" (the original, saved the same way) or "noise" (random signs at
-    the protected photo's face LPIPS). ``l1``, ``l2``, ``l2_mask``: on [-1, 1], None for embeddings. ``disrupted``:
-    ``distance`` (l2, or squared distance of embeddings) is beyond ``threshold``. ``seen``: the search used it.
+    ``channel``: what happened to the file on its way, or what an adversary did to it. ``picture``: "protected", or a
+    control: "resaved" (the original, saved the same way) or "noise" (random signs at the protected photo's face
+    LPIPS). ``l1``, ``l2``, ``l2_mask``: on [-1, 1], None for embeddings. ``disrupted``: ``distance`` (l2, or squared
+    distance of embeddings) is beyond ``threshold``. ``seen``: the search used it.
     """
 
     face: int
@@ -74,7 +76,9 @@ class FileReport:
 class Report:
     """Everything that was measured on the two files.
 
-    ``recipe``: the settings of the search where they are known. ``weights``: sha256 by model. ``machine``: device,
+    ``recipe``: the settings of the search where they are known. ``effects``: after every channel. ``adversaries``:
+    after what every adversary does, of the protected photo and of the original (saved the same way) as control,
+    hardened manipulators included; empty where nobody asked. ``weights``: sha256 by model. ``machine``: device,
     threads and precision, on which the last digits depend. ``seconds``: by phase.
     """
 
@@ -85,6 +89,7 @@ class Report:
     faces: tuple[FaceReport, ...]
     photo: PhotoVisibility
     effects: tuple[Effect, ...]
+    adversaries: tuple[Effect, ...]
     weights: dict[str, str]
     versions: dict[str, str]
     machine: dict[str, str]
@@ -137,7 +142,7 @@ class Report:
 
     def sentence(self) -> str:
         """One plain sentence on what holds and what does not, of the manipulations the search worked on."""
-        seen = {effect.surrogate for effect in self.effects if effect.seen} or set(self.surrogates())
+        seen = self._worked_on()
         counts = {c: _count(e for e in self.select(channel=c) if e.surrogate in seen) for c in self.channels()}
         broken, total = counts.pop(AS_SAVED)
         firm = [WORDS.get(c, c) for c, (b, _) in counts.items() if b == total]
@@ -150,6 +155,36 @@ class Report:
             parts.append(f"fewer after {_list(weak)}")
         return "; ".join(parts) + f"; noise of the same visibility breaks {noise}."
 
+    @property
+    def other_side(self) -> "Report":
+        """This report with adversaries where channels are: whatever reads the one reads the other."""
+        return replace(self, effects=self.adversaries, adversaries=())
+
+    def adversary_sentence(self) -> str:
+        """One plain sentence on what adversaries undo of what breaks on the saved file, and what they break themselves.
+
+        Of the manipulations that the search worked on; hardened manipulators, on which it never does, are named apart.
+        """
+        side, seen = self.other_side, self._worked_on()
+        broken = {_subject(effect) for effect in side.select() if effect.surrogate in seen and effect.disrupted}
+        undone, spoilt = Counter[str](), Counter[str]()
+        for effect in side.effects:
+            if _subject(effect) in broken and effect.channel != AS_SAVED:
+                undone[effect.channel] += effect.picture == PROTECTED and not effect.disrupted
+                spoilt[effect.channel] += effect.picture == RESAVED and effect.disrupted
+        parts = ["No manipulation breaks on the saved file, so that an adversary has nothing to undo"]
+        if broken:
+            parts = [f"Of {len(broken)} broken manipulations an adversary undoes {_by_count(undone)}"]
+        if +spoilt:
+            parts.append(f"the same done to the original breaks {_by_count(+spoilt)}")
+        for name in [name for name in side.surrogates() if name not in self.surrogates()]:
+            parts.append("{} of {} break of the hardened {}".format(*_count(side.select(surrogate=name)), name))
+        return "; ".join(parts) + "."
+
+    def _worked_on(self) -> set[str]:
+        """The surrogates that the search worked on or, where that is not known, all of them."""
+        return {effect.surrogate for effect in self.effects if effect.seen} or set(self.surrogates())
+
     def to_json(self) -> str:
         """JSON text; infinite values (the PSNR of equal pictures) become null."""
         return json.dumps(_finite(asdict(self)), indent=2, ensure_ascii=True) + "\n"
@@ -158,6 +193,17 @@ class Report:
 def _count(effects: Iterable[Effect]) -> tuple[int, int]:
     rows = list(effects)
     return sum(row.disrupted for row in rows), len(rows)
+
+
+def _subject(effect: Effect) -> tuple[int, str, str]:
+    """Which manipulation a row is of."""
+    return effect.face, effect.surrogate, effect.edit
+
+
+def _by_count(counts: Mapping[str, int]) -> str:
+    """How many by whom, fewest first: "none by blur and JPEG 50, 2 by median 5"."""
+    numbers = sorted(set(counts.values()))
+    return ", ".join(f"{n or 'none'} by {_list([name for name in counts if counts[name] == n])}" for n in numbers)
 
 
 def _list(words: list[str]) -> str:

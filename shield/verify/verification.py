@@ -21,10 +21,12 @@ from shield.faces import Face, detect, whole_picture
 from shield.photo import Photo, check_writable, encode, open_photo, write_atomically
 from shield.recipe import Recipe
 from shield.region import region_of
-from shield.surrogates import load_surrogates
+from shield.surrogates import load_hardened, load_surrogates
+from shield.verify.adversaries import as_channels
+from shield.verify.channels import channels
 from shield.verify.controls import resaved, sign_noise
 from shield.verify.effects import Manipulation, measure_effects
-from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, FaceReport, FileReport, Report
+from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, Effect, FaceReport, FileReport, Report
 from shield.verify.sheet import contact_sheet
 from shield.verify.visibility import FaceVisibility, face_visibility, photo_visibility
 from shield.weights import imported_models, manifest
@@ -88,13 +90,15 @@ def verify(
     faces: Sequence[Face] | None = None,
     device: str = AUTO,
     whole: bool = False,
+    adversaries: bool = False,
 ) -> Verification:
     """Measure what protection does, on two photos as they are in their files.
 
-    Every surrogate of the registry is run on the original, on the protected photo and on two controls, after
-    every channel. ``recipe``: how the photo was protected; without it, it is read from NAME.shield.json beside the
-    protected file where that belongs to it. ``faces``: in the original; found anew where not given, or the ``whole``
-    picture is taken as one region. ``device``: "auto" or a torch device.
+    Every surrogate of the registry is run on the original, on the protected photo and on two controls, after every
+    channel. With ``adversaries`` they and the hardened manipulators are also run on the protected photo and on the
+    original after all that adversaries do. ``recipe``: how the photo was protected; without it, it is read from
+    NAME.shield.json beside the protected file where that belongs to it. ``faces``: in the original; found anew where
+    not given, or the ``whole`` picture is taken as one region. ``device``: "auto" or a torch device.
 
     Raises PhotoError where a photo cannot be read, InputError where the two differ in size, FaceError without a face.
     """
@@ -119,7 +123,12 @@ def verify(
     }
     parts = load_surrogates(place)
     seen = recipe.surrogates if recipe else ()
-    effects, manipulations = measure_effects(before.pixels, pictures, faces, parts, seen, place)
+    effects, manipulations = measure_effects(before.pixels, pictures, channels, faces, parts, seen, place)
+    other_side: list[Effect] = []
+    if adversaries:
+        cleanable = {name: pictures[name] for name in (PROTECTED, RESAVED)}
+        ways, manipulators = as_channels(regions), [*parts, *load_hardened(place)]
+        other_side, _ = measure_effects(before.pixels, cleanable, ways, faces, manipulators, seen, place)
     report = Report(
         SCHEMA,
         asdict(recipe) if recipe else None,
@@ -128,6 +137,7 @@ def verify(
         tuple(map(_face, faces, visible, noise_lpips)),
         photo_visibility(before.pixels, after.pixels, regions, place),
         tuple(effects),
+        tuple(other_side),
         {name: entry.sha256 for name, entry in (manifest() | imported_models()).items()},
         {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
         _machine(place),
