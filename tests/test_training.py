@@ -37,7 +37,7 @@ from shield.training.data import SOURCES, BalancedSampler, FaceSet, load_faces, 
 from shield.training.ganimation import FURTHEST, GANimationRecipe, GANimationTraining, measured
 from shield.training.hardening import HARDENINGS, Hardening, changed
 from shield.training.loop import Training, rate_factor, recipes, train
-from shield.training.posed import DARK, SEEN_IN_PART, changed, moved_points, posed
+from shield.training.posed import DARK, SEEN_IN_PART, moved_points, posed, where_changed
 from shield.training.stargan import ATTRIBUTES, HAIR, StarGANRecipe, StarGANTraining, random_targets
 
 SIZE, STEPS = 128, 20  # px: half of it is the smallest that the critic's six strides leave a pixel of
@@ -667,12 +667,12 @@ def test_what_changed_is_marked_with_a_little_around_it() -> None:
     faces = torch.zeros(1, 3, 64, 64)
     other = faces.clone()
     other[:, :, 30:34, 30:34] = 0.5
-    where = changed(faces, other)
+    where = where_changed(faces, other)
     assert where.shape == (1, 1, 64, 64)
     assert where[0, 0, 32, 32] == 1
     assert 0 < where[0, 0, 32, 38] < 1
     assert where[0, 0, 32, 45] == 0
-    assert changed(faces, faces).count_nonzero() == 0
+    assert where_changed(faces, faces).count_nonzero() == 0
 
 
 def test_groups_are_drawn_by_their_shares_and_rows_within_them_evenly() -> None:

@@ -17,7 +17,7 @@ from shield.surrogates.generator import AttentionGenerator, blended
 from shield.training.adversarial import AdversarialTraining, Losses, Optimisation
 from shield.training.data import BalancedSampler, FaceSet
 from shield.training.loop import recipes
-from shield.training.posed import changed, posed
+from shield.training.posed import posed, where_changed
 
 FURTHEST = 1.5  # conditions are cut here: beyond it landmarks err more than faces move
 INPUT, OUTPUT, ATTENTION = "main.0.weight", "im_reg.0.weight", "im_att.0.weight"
@@ -103,7 +103,7 @@ class GANimationTraining(AdversarialTraining):
         attention = attention.float()
         rough = attention.diff(dim=2).square().sum() + attention.diff(dim=3).square().sum()
         made, guide = blended(real, colour.float(), attention), posed(real, self._landmarks(real), targets)
-        moved = changed(real, guide)
+        moved = where_changed(real, guide)
         off = (made - guide).abs() * (1 + self.recipe.focus * moved)
         price = {
             "guide": self.recipe.guide * off.mean(),

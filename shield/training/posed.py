@@ -73,7 +73,7 @@ def posed(faces: Tensor, points: Tensor, targets: Tensor) -> Tensor:
     return torch.lerp(warped, inside, parted)
 
 
-def changed(faces: Tensor, others: Tensor) -> Tensor:
+def where_changed(faces: Tensor, others: Tensor) -> Tensor:
     """Where two sets of faces (N, 3, s, s) differ to the eye, and a little around it: (N, 1, s, s) in [0, 1]."""
     apart = ((faces - others).abs().sum(1, keepdim=True) / PLAIN).clamp(max=1)
     spread = F.max_pool2d(apart, 2 * AROUND + 1, stride=1, padding=AROUND)
