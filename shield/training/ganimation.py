@@ -31,10 +31,10 @@ class GANimationRecipe(Optimisation):
     guide: float = 10.0  # for the distance to the face warped to the expression
     focus: float = 20.0  # how much more of it where the warp changes the face
     painting: float = 5.0  # for the distance of the colours alone to the warped face
-    attention: float = 2.0  # for attention elsewhere than on what the warp changes
+    attention: float = 6.0  # for attention elsewhere than on what the warp changes
     expression: float = 3.0
     smoothness: float = 1e-4  # for the attention's total variation
-    steps: int = 4_900
+    steps: int = 5_200
     lead: int = 500  # from a reader that knows nothing, attention learns to copy for good
     calibration: float = 0.01  # how fast the reader's confidence is learnt
 
