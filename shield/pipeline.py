@@ -40,7 +40,7 @@ from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
 from shield.transforms import Transform, View, transforms
-from shield.verify import Report, Verification, find_faces, report_path, verify
+from shield.verify import Report, Verification, find_faces, is_about_another, report_path, verify
 
 BISECTIONS = 7
 SHRINK = 0.9  # of every change, as often as overlapping regions push one another over the bound
@@ -163,7 +163,8 @@ def protect_file(
 ) -> tuple[Protection, list[Path]]:
     """Protect the photo in a file and write the result beside it, as NAME.shield.EXT, or to ``output``.
 
-    The ending of ``output`` chooses the format where the Recipe names none. Returns what ``protect`` returns, and the
+    Where NAME.shield.json is another photo's (IMG_1.HEIC beside IMG_1.JPG), NAME is the whole name of the file. The
+    ending of ``output`` chooses the format where the Recipe names none. Returns what ``protect`` returns, and the
     paths written. Raises what ``protect`` and ``Protection.save`` raise; a place that cannot be written to is refused
     before the search begins.
     """
@@ -173,6 +174,8 @@ def protect_file(
         recipe = replace(recipe, format=Path(output).suffix)
     wanted = output_format(photo, recipe.format)
     target = output_path(Path(path), wanted, Path(output) if output is not None else None)
+    if output is None and is_about_another(report_path(target), Path(path)):
+        target = target.with_name(f"{Path(path).name}.shield{target.suffix}")
     for file in (target, *_beside(target)):
         check_writable(file, photo.path)
     protection = protect(photo, replace(recipe, format=wanted), progress).named(target.name)

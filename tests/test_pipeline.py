@@ -1,6 +1,7 @@
 """protect(): bounds on the reopened file, effect, determinism, cancellation, several faces."""
 
 import json
+from dataclasses import replace
 from io import BytesIO
 from unittest.mock import Mock
 
@@ -181,6 +182,41 @@ def test_the_original_is_never_overwritten(tmp_path, small):
         shield.protect_file(path, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_photos_of_one_name_do_not_overwrite_one_anothers_files(tmp_path, small, protected, monkeypatch):
+    def stand_in(photo, *_):
+        report = replace(protected.report, original=replace(protected.report.original, name=photo.path.name))
+        return replace(protected, original=photo, verification=replace(protected.verification, report=report))
+
+    monkeypatch.setattr(pipeline, "protect", stand_in)
+    photos = tmp_path / "me.png", tmp_path / "me.bmp"
+    expected = (
+        ("me.shield.png", "me.shield.json", "me.shield.sheet.png"),
+        (
+            "me.bmp.shield.png",
+            "me.bmp.shield.json",
+            "me.bmp.shield.sheet.png",
+        ),
+    )
+    for path in photos:
+        Image.fromarray(small).save(path)
+    for _ in range(2):  # again, and every photo keeps its names
+        for path, names in zip(photos, expected, strict=True):
+            _, written = shield.protect_file(path, recipe=shield.Recipe(format="png"))
+            assert tuple(file.name for file in written) == names
+    for path, names in zip(photos, expected, strict=True):
+        assert json.loads((tmp_path / names[1]).read_text())["original"]["name"] == path.name
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"original": null}', "no JSON"])
+def test_a_file_that_is_no_report_is_not_overwritten(tmp_path, small, protected, monkeypatch, text):
+    monkeypatch.setattr(pipeline, "protect", lambda *_: protected)
+    (tmp_path / "me.shield.json").write_text(text)
+    Image.fromarray(small).save(tmp_path / "me.png")
+    _, written = shield.protect_file(tmp_path / "me.png")
+    assert written[1].name == "me.png.shield.json"
+    assert (tmp_path / "me.shield.json").read_text() == text
 
 
 def test_saving_under_another_formats_ending_is_refused(tmp_path, protected):

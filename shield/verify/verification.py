@@ -152,6 +152,17 @@ def report_path(protected: Path) -> Path:
     return protected.with_name(protected.stem.removesuffix(".shield") + ".shield.json")
 
 
+def is_about_another(report: Path, original: Path) -> bool:
+    """Whether a file of that name is there that is not the report on this photo."""
+    try:
+        name = json.loads(report.read_text(encoding="utf-8"))["original"]["name"]
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return True  # no report at all
+    return bool(name != original.name)
+
+
 def recorded_recipe(original: Photo, protected: Photo) -> Recipe | None:
     """The Recipe in the report beside a protected file, if it is there and speaks of these very files."""
     if protected.path is None:
