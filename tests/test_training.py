@@ -447,9 +447,16 @@ def test_changed_faces_stay_within_the_bound_and_break_the_generator() -> None:
     faces, labels = run.draw(4, 64)
     generator, targets = run.generator, run.targets(labels)
     before = copy.deepcopy(generator.state_dict())
+    shown = []
+
+    def watched(faces: Tensor, conditions: Tensor) -> Tensor:
+        shown.append(faces.detach())
+        return generator(faces, conditions)  # type: ignore[no-any-return]
+
     one, same, other = (
-        changed(generator, faces, targets, HARDENINGS["g"], Generator().manual_seed(seed)) for seed in (1, 1, 2)
+        changed(watched, faces, targets, HARDENINGS["g"], Generator().manual_seed(seed)) for seed in (1, 1, 2)
     )
+    assert all((picture - faces).abs().max() <= MOST + 1e-5 for picture in shown)
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     assert not one.requires_grad

@@ -31,7 +31,7 @@ from shield.verify.sheet import contact_sheet
 from shield.verify.visibility import FaceVisibility, face_visibility, photo_visibility
 from shield.weights import imported_models, manifest
 
-PACKAGES = ("shield", "torch", "lpips", "pillow", "numpy", "kornia", "onnxruntime")
+PACKAGES = ("shield", "torch", "lpips", "pillow", "numpy", "kornia", "onnxruntime", "scikit-image")
 SHORTEST, THINNEST = 64, 16  # the networks that measure visibility need as much
 Source = str | Path | NDArray[Any] | Image.Image | Photo
 
