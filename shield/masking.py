@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-FLOOR = 0.12  # share of the cap that the smoothest places keep
+FLOOR = 0.4  # share of the cap that the smoothest places keep
 FULL_CONTRAST = 0.03  # local standard deviation of luminance, in [0, 1], that adds a full cap
 # Share of the change that may be colour: fine coloured grain is seen in dark hair where grey grain passes for hair.
 CHROMA = 0.5
