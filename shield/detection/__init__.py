@@ -1,0 +1,1 @@
+"""Detection: is this picture generated or manipulated?"""
