@@ -1,7 +1,7 @@
 """The detector's training: real faces against what the manipulators make of the very same faces (Wang et al. 2020).
 
-Whole generators stay out, so that there is something unseen to test on, and so do the synthetic faces: they are fakes of
-another kind, and no example of real ones.
+Whole generators stay out, so that there is something unseen to test on, and so do the synthetic faces: they are fakes
+of another kind, and no example of real ones.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,9 @@ class DetectorRecipe:
     """Everything that decides how the weights come out."""
 
     batch: int = 24  # pairs of a real and a made face
-    others: int = 12  # real faces beside them, of which nothing is made
-    steps: int = 2_300
+    others: int = 8  # real faces beside them, of which nothing is made
+    steps: int = 2_000
+    ramp: int = 700  # steps until pictures have as much of a history as later: a start is made on plain ones
     pairs: int = 7_000  # making a fake costs as much as learning from it a few times
     crop: int = 104  # px
     learning_rate: float = 1.5e-3
@@ -71,10 +72,12 @@ class DetectorTraining:
 
     def step(self, number: int) -> dict[str, float]:
         """One step; returns the loss and the share of right answers on real and on made faces."""
-        faces, made = self._batch()
+        faces, made = self._batch(min(1.0, number / self.recipe.ramp))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             logits = self.network(faces).float()
-        loss = F.binary_cross_entropy_with_logits(logits, made)
+        # Beside what is asked of each face: of a pair, the made one is to be above the real one.
+        pairs = logits[: 2 * self.recipe.batch].view(-1, 2)
+        loss = F.binary_cross_entropy_with_logits(logits, made) + F.softplus(pairs[:, 0] - pairs[:, 1]).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
         self.optimiser.step()
@@ -85,13 +88,16 @@ class DetectorTraining:
             "made": float(right[made == 1].mean()),
         }
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
-        """Faces (N, 3, crop, crop) in [0, 1] and whether they are made (N,)."""
+    def _batch(self, share: float) -> tuple[Tensor, Tensor]:
+        """Faces (N, 3, crop, crop) in [0, 1] and whether they are made (N,); the pairs come first.
+
+        ``share``: of the usual history.
+        """
         recipe = self.recipe
         pairs = self.fakes.draw(torch.randint(len(self.fakes), (recipe.batch,), generator=self.random))
         rows = torch.randint(len(self.real), (recipe.others,), generator=self.random)
         others = self.real[rows, None].float() / 255  # (others, 1, 3, s, s)
-        groups = [self._cropped(with_history(group, self.random)) for group in (*pairs, *others)]
+        groups = [self._cropped(with_history(group, self.random, share)) for group in (*pairs, *others)]
         made = torch.cat([torch.arange(len(group)) for group in groups])
         return torch.cat(groups), made.float()
 

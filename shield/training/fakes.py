@@ -1,4 +1,4 @@
-"""Fakes for the detector to learn from: what the manipulators of models/ make of real faces, each made once and kept."""
+"""Fakes for the detector to learn from: what manipulators make of real faces, each made once and kept."""
 
 import copy
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """What happens to pictures before anybody judges them: other frames and sizes, other light, blur, lossy files.
 
 The detector's augmentation (Wang et al. 2020, arXiv 1912.11035: blur of sigma 0 to 3, JPEG of quality 30 to 100, each
-for half of the pictures). A real face and what a generator made of it share one history, codec and all, so that a file's
-history says nothing of which is which.
+for half of the pictures). A real face and what a generator made of it share one history, codec and all, so that a
+file's history says nothing of which is which.
 """
 
 import math
@@ -29,16 +29,19 @@ FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BIC
 Draw = Callable[[float, float], float]
 
 
-def with_history(pictures: Tensor, random: Generator) -> Tensor:
-    """Pictures (V, 3, s, s) in [0, 1], all with one random history: the same, (V, 3, s, s)."""
+def with_history(pictures: Tensor, random: Generator, share: float = 1.0) -> Tensor:
+    """Pictures (V, 3, s, s) in [0, 1], all with one random history: the same, (V, 3, s, s).
+
+    ``share``: of the usual number of things that happen.
+    """
 
     def draw(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=random))
 
-    def happens(share: float) -> bool:
-        return draw(0, 1) < share
+    def happens(often: float) -> bool:
+        return draw(0, 1) < share * often
 
-    if happens(OFTEN):
+    if draw(0, 1) < OFTEN:
         pictures = pictures.flip(3)
     if happens(SELDOM):
         pictures = pictures + _pattern(pictures.shape[-1], draw, random)
@@ -53,7 +56,7 @@ def with_history(pictures: Tensor, random: Generator) -> Tensor:
     if happens(OFTEN):
         pictures = _blurred(pictures, draw(0, BLUR))
     if happens(OFTEN):
-        quality, codec = round(draw(*QUALITIES)), jpeg if happens(1 - SELDOM) else webp
+        quality, codec = round(draw(*QUALITIES)), webp if draw(0, 1) < SELDOM else jpeg
         pictures = _each(pictures, lambda pixels: codec(pixels, quality))
     return pictures
 
