@@ -17,6 +17,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 Outline: TypeAlias = NDArray[np.float32]  # (N, 2): corners (x, y) in px of the view
 
 JAW, BROWS, LEFT_BROW, RIGHT_BROW = slice(0, 17), slice(17, 27), slice(17, 22), slice(22, 27)
+CHIN, NOSE = slice(4, 13), slice(27, 36)
 LEFT_EYE, RIGHT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 60)
 
 
@@ -24,8 +25,8 @@ LEFT_EYE, RIGHT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 60)
 class FaceView:
     """A face in portrait framing.
 
-    ``pixels``: RGB (SIZE, SIZE, 3) in [0, 1]. ``points``: the 68 landmarks (x, y) in px of it. ``native``: RGB (h, w, 3)
-    in [0, 1], the upright rectangle around it at the photo's own pixels, which no resampling has touched.
+    ``pixels``: RGB (SIZE, SIZE, 3) in [0, 1]. ``points``: the 68 landmarks (x, y) in px of it. ``native``: RGB
+    (h, w, 3) in [0, 1], the upright rectangle around it in the photo's own pixels, which no resampling has touched.
     """
 
     pixels: Floats
@@ -41,7 +42,7 @@ class FaceView:
     @cached_property
     def light(self) -> Floats:
         """Luminance L* as a share of white, (SIZE, SIZE)."""
-        return self.lab[..., 0] / 100
+        return (self.lab[..., 0] / 100).astype(np.float32)
 
     @cached_property
     def height(self) -> float:
@@ -54,16 +55,21 @@ class FaceView:
         mean: Outline = self.points[part].mean(0)
         return mean
 
-    def moved(self, part: slice | Sequence[int], down: float, right: float = 0.0) -> Outline:
-        """Landmarks moved by shares of the face's height."""
-        shift = np.array([right, down], np.float32) * self.height
-        moved: Outline = self.points[part] + shift
+    def moved(self, part: slice, down: float) -> Outline:
+        """Landmarks moved down by a share of the face's height."""
+        moved: Outline = self.points[part] + np.array([0, down * self.height], np.float32)
         return moved
 
     def inside(self, outline: Outline) -> Mask:
         """The pixels inside an outline."""
         mask: Mask = polygon2mask(self.light.shape, outline[:, ::-1] - 0.5)
         return mask
+
+    @cached_property
+    def frame_outline(self) -> Outline:
+        """All of the view."""
+        height, width = self.light.shape
+        return np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
 
     @cached_property
     def face_outline(self) -> Outline:
@@ -78,14 +84,16 @@ class FaceView:
     @cached_property
     def neck_outline(self) -> Outline:
         """A band under the chin."""
-        chin = range(5, 12)
+        chin = slice(5, 12)
         return np.concatenate([self.moved(chin, 0.1), self.moved(chin, 0.4)[::-1]])
 
     @cached_property
     def cheek_outlines(self) -> tuple[Outline, Outline]:
         """Left and right cheek, under the eyes and beside the mouth."""
-        left = [self.moved([41, 40], 0.2), self.points[[31]], self.points[[48]], self.moved([4], -0.05, 0.15)]
-        right = [self.moved([47, 46], 0.2), self.points[[35]], self.points[[54]], self.moved([12], -0.05, -0.15)]
-        for part, edge, way in ((left, 2, 0.15), (right, 14, -0.15)):
-            part.append(self.moved([edge], 0.0, way))
-        return np.concatenate(left), np.concatenate(right)
+        return self._cheek((41, 40, 31, 48, 4, 2), 0.15), self._cheek((47, 46, 35, 54, 12, 14), -0.15)
+
+    def _cheek(self, corners: Sequence[int], inwards: float) -> Outline:
+        """From the lower lid by the nose and the mouth's corner to the jaw, whose edge is left out."""
+        shifts = np.array([(0, 0.2), (0, 0.2), (0, 0), (0, 0), (inwards, -0.05), (inwards, 0)], np.float32)
+        outline: Outline = self.points[list(corners)] + shifts * self.height
+        return outline

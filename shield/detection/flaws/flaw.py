@@ -1,4 +1,4 @@
-"""What a check is: something that can be seen on a face, a number for how much of it there is, a line that says so."""
+"""What a check is: something to be seen on a face, a number for how much of it there is, a line that says so."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from shield.detection.view import FaceView, Outline
 from shield.registry import Registry
 
+NOTHING = float("-inf")  # the score of a face on which a check cannot say anything
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Measurement:
     """How much of a flaw a face shows (larger is more) and the outline of the place where it shows."""
 
@@ -17,10 +19,11 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Flaw:
-    """A check. ``threshold``: what at most one in twenty untouched faces goes beyond; ``spread``: a step above it.
+    """A check.
 
-    ``reliable``: it finds four in five of the forgeries that ``shield.bench.forgeries`` makes for it. Others are off unless
-    they are asked for by name.
+    ``threshold``: at most one in twenty untouched faces scores higher. ``spread``: so much above it counts as one step.
+    ``reliable``: it finds four in five of the forgeries that ``shield.bench.forgeries`` makes for it; a check that does
+    not is off unless it is asked for.
     """
 
     measure: Callable[[FaceView], Measurement]
@@ -29,5 +32,11 @@ class Flaw:
     sentence: str
     reliable: bool = True
 
+    def excess(self, score: float) -> float:
+        """How many steps a score lies above the threshold, 0 to ``MOST``."""
+        return min(MOST, max(0.0, (score - self.threshold) / self.spread))
+
+
+MOST = 3.0  # steps: beyond them a flaw says no more
 
 flaws: Registry[Flaw] = Registry("check")
