@@ -115,9 +115,9 @@ def _copied(view: FaceView, line: Outline, down: float, share: float) -> FaceVie
     steps = np.linspace(0, len(line) - 1, 200)
     drawn = np.ones(view.light.shape, bool)
     x, y = (np.interp(steps, np.arange(len(line)), line[:, axis]) for axis in (0, 1))
-    bottom, right = drawn.shape[0] - 1, drawn.shape[1] - 1
-    drawn[np.clip(y.astype(int), 0, bottom), np.clip(x.astype(int), 0, right)] = False
-    strip = share * np.clip(1.5 - distance_transform_edt(drawn) / 4, 0, 1)
+    last = len(drawn) - 1  # a view is square
+    drawn[np.clip(y.astype(int), 0, last), np.clip(x.astype(int), 0, last)] = False
+    strip: Floats = share * np.clip(1.5 - distance_transform_edt(drawn) / 4, 0, 1)
     return _laid_over(view, _shifted(view.pixels, distance), _shifted(strip, distance))
 
 

@@ -18,6 +18,11 @@ def probability_of(log_odds: float) -> float:
     return 1 / (1 + math.exp(-max(-50.0, min(50.0, log_odds))))
 
 
+def flaw_weight(name: str) -> float:
+    """What a step of a check's excess adds to the log-odds."""
+    return FLAW_WEIGHTS.get(name, UNFITTED_WEIGHT)
+
+
 def called(probability: float) -> str:
     """The verdict on this probability: "real", "fake" or "unsure"."""
     return "fake" if probability >= FAKE_FROM else "real" if probability <= REAL_TO else "unsure"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from shield.detection.calibration import FLAW_WEIGHTS, UNFITTED_WEIGHT
+from shield.detection.calibration import flaw_weight
 from shield.detection.detectors import SHIPPED, Detector, load
 from shield.detection.flaws import flaws
 from shield.detection.verdict import FaceVerdict, Reason, Region, Verdict
@@ -66,7 +66,7 @@ def judge(pixels: NDArray[np.uint8], face: Face, detector: Detector, checks: Seq
     found = [network]
     for name in checks:
         measured = flaws[name].measure(view)
-        weight = FLAW_WEIGHTS.get(name, UNFITTED_WEIGHT) * flaws[name].excess(measured.score)
+        weight = flaw_weight(name) * flaws[name].excess(measured.score)
         found.append(Reason(name, flaws[name].sentence, measured.score, weight, _region(measured.outline, matrix)))
     reasons = sorted((reason for reason in found if reason.weight > 0), key=lambda reason: -reason.weight)
     return FaceVerdict(face.box, sum(reason.weight for reason in found), tuple(reasons))

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from shield.web import Pixels, jpeg, webp
 
-OFTEN, SOMETIMES, SELDOM = 0.6, 0.35, 0.25  # how many of the pictures a step of a history changes
+OFTEN, SOMETIMES, SELDOM = 0.7, 0.3, 0.2  # how many of the pictures a step of a history changes
 SHIFT, ZOOM, TURN = 0.05, 0.12, 6.0  # of a frame: share of the side, share, degrees; at most, either way
 SMALLEST = 0.5  # of the side: the least size that a picture had in between
 LIGHT, TINT = 0.2, 0.08  # of the range

@@ -8,14 +8,15 @@ from shield.detection.view import CHIN, LEFT_BROW, RIGHT_BROW, FaceView, Floats,
 
 HALF = 0.12  # of the face's height: how far a line's strip reaches to both sides
 NEAREST, FURTHEST = 0.16, 0.42  # of the face's height: where its double may be
+BROW_PARTS = (LEFT_BROW, RIGHT_BROW)
 SAMPLES = 24  # along a line
 FAINTEST = 0.015  # standard deviation of the light in a strip that shows a line at all
 
 
 def measure_brows(view: FaceView) -> Measurement:
-    scores = {part: doubled(view, view.points[part], -1) for part in (LEFT_BROW, RIGHT_BROW)}
-    part = max(scores, key=lambda key: scores[key])
-    return Measurement(scores[part], np.concatenate([view.points[part], view.moved(part, -FURTHEST)[::-1]]))
+    scores = [doubled(view, view.points[part], -1) for part in BROW_PARTS]
+    part = BROW_PARTS[int(np.argmax(scores))]
+    return Measurement(max(scores), np.concatenate([view.points[part], view.moved(part, -FURTHEST)[::-1]]))
 
 
 def measure_chin(view: FaceView) -> Measurement:
