@@ -377,8 +377,3 @@ def _titled(report: Report, surrogate: str) -> str:
 def _counts(report: Report, picture: str, surrogate: str | None = None) -> list[str]:
     rows = [report.select(picture, channel, surrogate) for channel in report.channels()]
     return [f"{sum(effect.disrupted for effect in row)}/{len(row)}" for row in rows]
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    app()
