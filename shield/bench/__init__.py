@@ -1,11 +1,5 @@
 """Benchmarks: experiments over many photos, printed as tables: ``shield bench NAME``."""
 
-import typer
+from shield.bench.command import app
 
-from shield.bench import ablation, portraits, samples, speed
-
-__all__ = ["ablation", "app", "portraits", "samples", "speed"]
-
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run an experiment and print its table.")
-for _module in (ablation, portraits, samples, speed):
-    app.command(_module.__name__.rpartition(".")[2])(_module.main)
+__all__ = ["app"]
