@@ -2,6 +2,7 @@
 
 from shield.attacks import attacks
 from shield.bounds import bounds
+from shield.detection import Reason, Verdict, detect, detectors, flaws
 from shield.errors import (
     BoundError,
     FaceError,
@@ -38,12 +39,14 @@ __all__ = [
     "PhotoError",
     "Protection",
     "Quality",
+    "Reason",
     "Recipe",
     "RecipeError",
     "Report",
     "SearchError",
     "ShieldError",
     "Surrogate",
+    "Verdict",
     "Verification",
     "WeightsEntry",
     "WeightsError",
@@ -51,8 +54,11 @@ __all__ = [
     "attacks",
     "bounds",
     "check_weights",
+    "detect",
+    "detectors",
     "evaluate_models",
     "families",
+    "flaws",
     "import_model",
     "imported_models",
     "manifest",

@@ -18,7 +18,7 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks bounds errors faces objectives pipeline quality recipe surrogates training transforms "
+    "shield": "attacks bounds detection errors faces objectives pipeline quality recipe surrogates training transforms "
     "verify weights",
     "errors": "",
     "objectives": "errors registry",
@@ -36,15 +36,17 @@ MAY_USE = {
     "transforms": "faces photo registry web",
     "disruption": "device faces objectives surrogates transforms",
     "region": "faces photo",
+    "detection": "errors faces photo region registry surrogates weights",
     "recipe": "attacks bounds device errors objectives photo surrogates transforms",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates web weights",
+    "verify": "bounds detection device errors faces lpips objectives photo recipe region registry surrogates web "
+    "weights",
     "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region surrogates "
     "transforms verify masking",
     "quality": "errors faces lpips photo surrogates training",
-    "training": "attacks bounds device errors faces registry surrogates",
-    "bench": "attacks bounds device disruption errors faces lpips objectives photo pipeline recipe region registry "
-    "shield surrogates training verify masking weights",
+    "training": "attacks bounds detection device errors faces registry surrogates web",
+    "bench": "attacks bounds detection device disruption errors faces lpips objectives photo pipeline recipe region "
+    "registry shield surrogates training verify masking weights",
     "cli": "shield",
     "__main__": "bench cli",
 }

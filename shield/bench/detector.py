@@ -3,7 +3,7 @@
 And every check on forgeries of several strengths, and the calibration of both. Faces are those of the archives that
 training reads: its test split for the tables, held-back faces of the training split for calibration.
 
-python -m shield.bench.detector FOLDER --portraits examples
+shield bench detector FOLDER --portraits examples
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ FILES = (AS_SAVED, "jpeg75", "jpeg50", "blur", "half")
 PROTECTION = Hardening(critic=False, levels=8, steps=4, share=0.4)
 ALARMS = 0.04  # of untouched faces: where a check's threshold is set; at most one in twenty on others
 CALLED_FAKE, DOUBTED = 0.015, 0.1  # of untouched faces: called fake, and not called real
-FEWER = 4  # of the faces on which thresholds are set, one in so many is also judged after every channel
+FEWER = 10  # of the faces on which thresholds are set, one in so many is also judged after every channel
 console = Console(width=180)
 
 Scores = NDArray[np.float64]
@@ -134,7 +134,8 @@ def excesses(faces: Sequence[FaceView], checks: Sequence[str] = DEFAULT_CHECKS) 
 def log_odds(detector: Shipped, faces: Tensor) -> Scores:
     """By the network and the checks, (N,): what a verdict says."""
     weights = np.array([flaw_weight(check) for check in DEFAULT_CHECKS])
-    return network_log_odds(detector, faces) + excesses(views(faces)) @ weights
+    odds: Scores = network_log_odds(detector, faces) + excesses(views(faces)) @ weights
+    return odds
 
 
 def average_precision(real: Scores, made: Scores) -> float:

@@ -32,16 +32,17 @@ def detect(
     photo: "str | Path | NDArray[Any] | Image.Image | Photo",
     *,
     detector: str | Path = SHIPPED,
-    checks: Sequence[str] = DEFAULT_CHECKS,
+    checks: Sequence[str] | None = None,
 ) -> Verdict:
     """Say how likely a photo is generated or manipulated, and why.
 
     ``detector``: a name in ``shield.detectors``, or the file of a published network of Wang et al. ``checks``: names in
-    ``shield.flaws``; those that find too little are off by default.
+    ``shield.flaws``; without them, all but those that find too little.
 
     Raises PhotoError where the photo cannot be read, FaceError where it shows no face, RecipeError for an unknown name,
     InputError or WeightsError where the detector's file is not what it should be.
     """
+    checks = DEFAULT_CHECKS if checks is None else checks
     for name in checks:
         flaws[name]  # unknown names are refused before any work
     network = load(detector)
@@ -50,7 +51,7 @@ def detect(
     if not faces:
         raise FaceError(f"{opened.path or 'The photo'} shows no face of 40 pixels or more; there is nothing to judge.")
     verdicts = [judge(opened.pixels, face, network, checks) for face in faces]
-    return Verdict(tuple(verdicts), opened.pixels, opened.path.name if opened.path else None, network.name)
+    return Verdict(tuple(verdicts), opened.pixels, opened.path, network.name)
 
 
 def judge(pixels: NDArray[np.uint8], face: Face, detector: Detector, checks: Sequence[str]) -> FaceVerdict:

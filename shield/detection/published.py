@@ -9,6 +9,7 @@ from torchvision.models import resnet50
 from shield.errors import WeightsError
 from shield.surrogates.published import read_checkpoint
 
+COUNTER = "num_batches_tracked"  # of BatchNorm; nothing reads it, and not every file holds it
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 
 
@@ -37,16 +38,14 @@ def load_wang(path: Path) -> WangNet:
     tensors = read_checkpoint(path).tensors
     with torch.device("meta"):  # random weights would cost a second, and nobody wants them
         resnet = resnet50(weights=None, num_classes=1)
-    try:
-        resnet.load_state_dict({key: _whole(value) for key, value in tensors.items()}, assign=True)
-    except RuntimeError as error:
-        words = str(error).partition("\n\t")[2].partition("\n")[0]
+    expected = resnet.state_dict()
+    counters = {key: torch.zeros((), dtype=torch.long) for key in expected if key.endswith(COUNTER)}
+    weights = counters | {key: value.float() for key, value in tensors.items() if not key.endswith(COUNTER)}
+    wrong = [key for key in expected if key not in weights or weights[key].shape != expected[key].shape]
+    if wrong or (wrong := [key for key in weights if key not in expected]):
         raise WeightsError(
-            f"{path} does not hold the ResNet-50 of Wang et al. with one output ({words or error}); "
-            "give a file such as blur_jpg_prob0.5.pth."
-        ) from error
+            f"{path} is not the ResNet-50 of Wang et al. with one output (its {wrong[0]} is missing, left over or of "
+            "another size); give a file such as blur_jpg_prob0.5.pth."
+        )
+    resnet.load_state_dict(weights, assign=True)
     return WangNet(resnet).eval().requires_grad_(False)
-
-
-def _whole(value: Tensor) -> Tensor:
-    return value.float() if value.is_floating_point() else value

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from shield.detection.calibration import FAKE_FROM, FALSE_ALARMS, called, probability_of
+from shield.photo import check_writable, encode, open_photo, write_atomically
 
 Region = tuple[tuple[float, float], ...]  # corners (x, y) in px of the photo
 COLOURS = ("#ff3b30", "#ffcc00", "#34c759", "#0a84ff", "#bf5af2")
@@ -50,11 +52,11 @@ class FaceVerdict:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What ``shield.detect`` found: every face, and the photo they are on, (H, W, 3). The worst face counts."""
+    """What ``shield.detect`` found: every face, and the photo (H, W, 3) that they are on. The worst face counts."""
 
     faces: tuple[FaceVerdict, ...]
     pixels: NDArray[np.uint8]
-    name: str | None
+    path: Path | None
     detector: str
 
     @property
@@ -101,10 +103,15 @@ class Verdict:
                 draw.text(place, reason.name, fill=colour, font_size=size, stroke_width=2, stroke_fill="black")
         return picture
 
+    def save_overlay(self, path: str | Path) -> None:
+        """Write the overlay as PNG, atomically. Raises PhotoError where that is not possible; never over the photo."""
+        check_writable(Path(path), self.path)
+        write_atomically(encode(open_photo(self.overlay()), "png"), Path(path))
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pixels; ``threshold`` is the probability from which a photo is called fake."""
         return {
-            "photo": self.name,
+            "photo": None if self.path is None else self.path.name,
             "probability": self.probability,
             "verdict": self.verdict,
             "threshold": FAKE_FROM,

@@ -1,12 +1,13 @@
 """Verification on saved files, with real codecs and controls."""
 
-from shield.verify.report import NOISE, PROTECTED, RESAVED, Effect, Report
+from shield.verify.report import NOISE, PROTECTED, RESAVED, Detection, Effect, Report
 from shield.verify.verification import Verification, find_faces, is_about_another, report_path, verify
 
 __all__ = [
     "NOISE",
     "PROTECTED",
     "RESAVED",
+    "Detection",
     "Effect",
     "Report",
     "Verification",

@@ -25,6 +25,7 @@ from shield.surrogates import load_hardened, load_surrogates
 from shield.verify.adversaries import as_channels
 from shield.verify.channels import channels
 from shield.verify.controls import resaved, sign_noise
+from shield.verify.detections import measure_detections
 from shield.verify.effects import Manipulation, measure_effects
 from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, Effect, FaceReport, FileReport, Report
 from shield.verify.sheet import contact_sheet
@@ -129,6 +130,7 @@ def verify(
         cleanable = {name: pictures[name] for name in (PROTECTED, RESAVED)}
         ways, manipulators = as_channels(regions), [*parts, *load_hardened(place)]
         other_side, _ = measure_effects(before.pixels, cleanable, ways, faces, manipulators, seen, place)
+    detections = measure_detections(before.pixels, after.pixels, faces, manipulations)
     report = Report(
         SCHEMA,
         asdict(recipe) if recipe else None,
@@ -142,6 +144,7 @@ def verify(
         {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
         _machine(place),
         {"verification": time.perf_counter() - began},
+        tuple(detections),
     )
     files = tuple(photo.path for photo in (before, after) if photo.path is not None)
     return Verification(report, before.pixels, after.pixels, tuple(manipulations), files)

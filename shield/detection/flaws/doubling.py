@@ -53,5 +53,5 @@ def _strip(view: FaceView, line: Outline, first: int, last: int) -> Floats:
     return strip
 
 
-flaws.register("brows")(Flaw(measure_brows, 0.85, 0.05, "An eyebrow is there twice.", reliable=False))
+flaws.register("brows")(Flaw(measure_brows, 0.86, 0.05, "An eyebrow is there twice.", reliable=False))
 flaws.register("chin")(Flaw(measure_chin, 0.85, 0.05, "The line of the chin is there twice.", reliable=False))

@@ -52,4 +52,4 @@ def _around(x: float, y: float) -> Outline:
     return np.array([x, y], np.float32) + reach * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32)
 
 
-flaws.register("droplets")(Flaw(measure, 0.134, 0.03, "A blob like a drop of water lies on the skin.", reliable=False))
+flaws.register("droplets")(Flaw(measure, 0.142, 0.03, "A blob like a drop of water lies on the skin.", reliable=False))

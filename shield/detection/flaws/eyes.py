@@ -28,4 +28,4 @@ def _patch(view: FaceView, part: slice) -> Floats:
     return patch
 
 
-flaws.register("eyes")(Flaw(measure, 0.82, 0.2, "The two eyes do not match.", reliable=False))
+flaws.register("eyes")(Flaw(measure, 0.78, 0.2, "The two eyes do not match.", reliable=False))

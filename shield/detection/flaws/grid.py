@@ -27,4 +27,4 @@ def measure(view: FaceView) -> Measurement:
     return Measurement(float(peaks[frequency >= LOWEST].max()), view.frame_outline)
 
 
-flaws.register("grid")(Flaw(measure, 2.41, 0.3, "A regular grid, such as up-sampling leaves, lies over the picture."))
+flaws.register("grid")(Flaw(measure, 2.46, 0.3, "A regular grid, such as up-sampling leaves, lies over the picture."))

@@ -6,7 +6,7 @@ from shield.detection.flaws.flaw import NOTHING, Flaw, Measurement, flaws
 from shield.detection.view import FaceView, Floats, Outline
 
 FEWEST = 20  # px
-SKIN = 0.3  # share of a part that is taken for skin, the nearest in tone: the rest may be hair, cloth or shadow
+SKIN = 0.25  # share of a part that is taken for skin, the nearest in tone: the rest may be hair, cloth or shadow
 
 
 def measure(view: FaceView) -> Measurement:
@@ -28,4 +28,4 @@ def _tones(view: FaceView, outline: Outline) -> Floats:
     return tones
 
 
-flaws.register("skin")(Flaw(measure, 8.8, 3.0, "The skin of the face has another tone than forehead and neck."))
+flaws.register("skin")(Flaw(measure, 8.3, 2.3, "The skin of the face has another tone than forehead and neck."))
