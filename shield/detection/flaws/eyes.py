@@ -4,18 +4,22 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 from skimage.feature import match_template
 
-from shield.detection.flaws.flaw import Flaw, Measurement, flaws
+from shield.detection.flaws.flaw import NOTHING, Flaw, Measurement, flaws
 from shield.detection.view import LEFT_EYE, RIGHT_EYE, FaceView, Floats
 
 WIDE, HIGH = 0.28, 0.20  # of the eyes' distance: half the patch around an eye
+FLATTEST = 0.01  # standard deviation of the light around an eye
 COLUMNS, ROWS, PLAY = 25, 17, 3  # samples; how many of them one eye may be moved against the other
 
 
 def measure(view: FaceView) -> Measurement:
     """How unlike one eye is to the other's mirror image: 0 for the same, 1 and more for nothing in common."""
     left, right = _patch(view, LEFT_EYE), _patch(view, RIGHT_EYE)[:, ::-1]
+    outline = np.concatenate([view.points[LEFT_EYE], view.points[RIGHT_EYE]])
+    if min(left.std(), right.std()) < FLATTEST:
+        return Measurement(NOTHING, outline)
     likeness = match_template(left, right[PLAY:-PLAY, PLAY:-PLAY]).max()
-    return Measurement(1.0 - float(likeness), np.concatenate([view.points[LEFT_EYE], view.points[RIGHT_EYE]]))
+    return Measurement(1.0 - float(likeness), outline)
 
 
 def _patch(view: FaceView, part: slice) -> Floats:
