@@ -14,7 +14,7 @@ from shield.errors import (
 from shield.faces import Framing
 from shield.pipeline import Protection, protect, protect_file
 from shield.quality import Quality, evaluate_models
-from shield.recipe import PRESETS, Recipe
+from shield.recipe import PRESETS, STARTS, Recipe
 from shield.surrogates import Surrogate, families, import_model, register_surrogate, remove_model, surrogates
 from shield.training import recipes, train_model
 from shield.verify import Report, Verification, verify
@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PRESETS",
+    "STARTS",
     "BoundError",
     "FaceError",
     "Framing",

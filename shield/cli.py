@@ -62,6 +62,9 @@ def protect(
     ] = None,
     attack: Annotated[str, typer.Option(help=f"How to search: {', '.join(shield.attacks)}.")] = DEFAULT.attack,
     steps: Annotated[int, typer.Option(help="Steps of the search, at most.")] = DEFAULT.steps,
+    start: Annotated[
+        str, typer.Option(help=f"What the search begins with: {', '.join(shield.STARTS)}.")
+    ] = DEFAULT.start,
     seed: Annotated[int, typer.Option(help="Same seed, same photo: same bytes.")] = DEFAULT.seed,
     format: Annotated[
         str | None, typer.Option(help="File format: jpeg, png, webp, heif, bmp, tiff. Default: the photo's own.")
@@ -85,6 +88,7 @@ def protect(
             surrogates=tuple(surrogate or DEFAULT.surrogates),
             attack=attack,
             steps=steps,
+            start=start,
             seed=seed,
             format=format,
             quality=quality,

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import FaceLpips, Limits, LpipsBound, Steered, bounds
+from shield.bounds import Begun, FaceLpips, Limits, LpipsBound, Steered, bounds
 from shield.device import pick_device
 from shield.disruption import Disruption, Expectation, Term, clean_results
 from shield.errors import BoundError
@@ -37,6 +37,7 @@ from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
 from shield.surrogates import Surrogate, load_surrogate, load_surrogates
 from shield.transforms import Transform, View, transforms
+from shield.universal import universal_change
 from shield.verify import Report, Verification, find_faces, report_path, verify
 
 BISECTIONS = 7
@@ -176,14 +177,16 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
     # Every surrogate begins with another road, so that each step sees several.
     terms = [
         Expectation([term(surrogate, road) for road in roads], first)
-        for first, surrogate in enumerate(load_surrogate(name, device) for name in recipe.surrogates)
+        for first, surrogate in enumerate(load_surrogate(name, device) for name in recipe.searched)
     ]
     measure = FaceLpips(load_lpips(device), working, region.working_face)
     limits = Limits(recipe.levels, window)
     if recipe.masked:
         limits = Limits(recipe.levels, contrast_mask(working) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
-    if recipe.steered:
+    if recipe.universal:
+        bound = Begun(bound, working, universal_change(region, device))
+    if recipe.steered and recipe.searched:
         bound = Steered(bound, LpipsBound(working, recipe.face_lpips, measure))
     attack = attacks[recipe.attack](recipe.steps)
     return attack(Disruption(terms), working, bound, generator, progress) - working

@@ -27,6 +27,7 @@ MAY_USE = {
     "registry": "errors",
     "weights": "errors",
     "lpips": "errors weights",
+    "universal": "errors faces region weights",
     "faces": "errors weights",
     "surrogates": "errors faces objectives photo registry weights",
     "bounds": "faces lpips registry",
@@ -39,9 +40,10 @@ MAY_USE = {
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates web weights",
     "pipeline": "attacks bounds device disruption errors faces lpips photo recipe region surrogates transforms verify "
-    "masking",
+    "masking universal",
     "quality": "errors faces lpips photo surrogates training",
-    "training": "device errors faces registry surrogates",
+    "training": "bounds device disruption errors faces lpips masking recipe region registry surrogates transforms "
+    "universal",
     "bench": "attacks bounds device disruption errors faces lpips objectives photo pipeline recipe region registry "
     "shield surrogates verify masking weights",
     "cli": "shield",

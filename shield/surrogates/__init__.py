@@ -4,6 +4,7 @@ from shield.surrogates import cyclegan, identity, stargan
 from shield.surrogates.imported import import_model, remove_model
 from shield.surrogates.own import register_surrogate
 from shield.surrogates.published import families
+from shield.surrogates.shipped import manipulators
 from shield.surrogates.surrogate import Surrogate, load_surrogate, load_surrogates, surrogates
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "import_model",
     "load_surrogate",
     "load_surrogates",
+    "manipulators",
     "register_surrogate",
     "remove_model",
     "stargan",
