@@ -75,6 +75,9 @@ def protect(
         list[str] | None, typer.Option(help=f"Search through this (repeatable): {', '.join(shield.transforms)}.")
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of the search, at most.")] = DEFAULT.steps,
+    start: Annotated[
+        str, typer.Option(help=f"What the search begins with: {', '.join(shield.STARTS)}.")
+    ] = DEFAULT.start,
     seed: Annotated[int, typer.Option(help="Same seed, same photo: same bytes.")] = DEFAULT.seed,
     format: Annotated[
         str | None, typer.Option(help="File format: jpeg, png, webp, heif, bmp, tiff. Default: the photo's own.")
@@ -103,6 +106,7 @@ def protect(
             classes=classes,
             transforms=tuple(transform or DEFAULT.transforms),
             steps=steps,
+            start=start,
             seed=seed,
             format=format,
             quality=quality,

@@ -28,6 +28,7 @@ MAY_USE = {
     "registry": "errors",
     "weights": "errors",
     "lpips": "errors photo weights",
+    "universal": "errors faces region weights",
     "faces": "errors photo weights",
     "surrogates": "errors faces objectives photo registry weights",
     "bounds": "faces lpips registry",
@@ -40,9 +41,10 @@ MAY_USE = {
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates web weights",
     "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region surrogates "
-    "transforms verify masking",
+    "transforms universal verify masking",
     "quality": "errors faces lpips photo surrogates training",
-    "training": "attacks bounds device errors faces registry surrogates",
+    "training": "attacks bounds device disruption errors faces lpips masking objectives recipe region registry "
+    "surrogates transforms universal",
     "bench": "attacks bounds device disruption errors faces lpips objectives photo pipeline recipe region registry "
     "shield surrogates verify masking weights",
     "cli": "shield",
