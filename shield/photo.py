@@ -457,9 +457,9 @@ def shrink(image: Tensor, size: tuple[int, int]) -> Tensor:
 
     Levels become floats channel by channel, so that a large photo never stands in memory as floats.
     """
-    parts = image.split(1, dim=1) if image.dtype == torch.uint8 else (image,)
-    small = [F.interpolate(to_unit(part), size=size, mode="bilinear", antialias=True) for part in parts]
-    return torch.cat(small, dim=1)
+    if image.dtype == torch.uint8:
+        return torch.cat([shrink(to_unit(channel), size) for channel in image.split(1, dim=1)], dim=1)
+    return F.interpolate(image, size=size, mode="bilinear", antialias=True)
 
 
 def to_pixels(image: Tensor) -> NDArray[np.uint8]:

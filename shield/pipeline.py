@@ -223,7 +223,7 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bou
     """
     limits = Limits(recipe.levels, window)
     if recipe.masked:
-        limits = Limits(recipe.levels, contrast_mask(working) * window, CHROMA)
+        limits = Limits(recipe.levels, contrast_mask(working, recipe.levels) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
     if not (recipe.steered and recipe.searched):
         return bound

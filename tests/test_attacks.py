@@ -448,7 +448,7 @@ def test_breaks_stargan_on_a_small_photo_and_leaves_its_weights_alone(
     before = {key: value.clone() for key, value in stargan.state_dict().items()}
     steps: Steps = []
     bound = Linf(original, LEVELS, torch.ones(1, 1, 1, 1))
-    result = attacks[name](4)(loss, original, bound, seeded(), lambda *step: steps.append(step))
+    result = attacks[name](12)(loss, original, bound, seeded(), lambda *step: steps.append(step))
     with torch.no_grad():
         distances = stargan.distance(*(stargan(crop_of(stargan, photo, face)) for photo in (result, original)))
     assert steps[-1][2] > steps[0][2] + 0.1

@@ -21,7 +21,7 @@ from shield.surrogates.stargan import EDITS
 from shield.verify.effects import face_crop
 from shield.verify.visibility import face_visibility
 
-QUICK = shield.Recipe(steps=6)
+QUICK = shield.Recipe(steps=20)
 CPU = torch.device("cpu")
 
 
@@ -79,13 +79,13 @@ def test_all_twelve_condition_vectors_break_not_only_the_listed_six(small, prote
 
 @pytest.mark.parametrize("file_format", ["jpeg", "webp", "heif"])
 def test_the_bound_holds_on_lossy_files_too(small, file_format):
-    recipe = shield.Recipe(steps=6, format=file_format).with_preset("subtle")
+    recipe = replace(QUICK.with_preset("strong"), format=file_format, face_lpips=0.03)
     protection = shield.protect(small, recipe)
     photo = decode(protection.data)
     assert photo.format == file_format
     face = detect(small)[0]
     region = region_of(face, photo.width, photo.height)
-    assert face_visibility(small, photo.pixels, region, CPU).face_lpips <= 0.02
+    assert face_visibility(small, photo.pixels, region, CPU).face_lpips <= recipe.face_lpips
     assert all(effect.disrupted for effect in protection.report.select(surrogate="stargan"))
 
 
@@ -132,7 +132,7 @@ def test_random_state_and_weights_stay(small):
 def test_every_face_is_protected_and_overlapping_ones_obey(small):
     half = small[:, 60:260]  # two faces so near that their regions overlap
     canvas = np.concatenate([half, half[:, ::-1]], axis=1)
-    protection = shield.protect(canvas, shield.Recipe(steps=4))
+    protection = shield.protect(canvas, QUICK)
     report = protection.report
     assert len(report.faces) == 2
     boxes = [region_of(face, canvas.shape[1], canvas.shape[0]) for face in detect(canvas)]
@@ -166,7 +166,7 @@ def test_save_writes_the_verified_bytes_a_report_and_a_sheet(tmp_path, protected
     assert sorted(tmp_path.iterdir()) == sorted(written)
     assert written[0].read_bytes() == protected.data
     report = json.loads(written[1].read_text())
-    assert report["schema"] == 1
+    assert report["schema"] == 2
     assert report["recipe"]["seed"] == QUICK.seed
     assert report["protected"]["sha256"] == read(written[0]).sha256
     assert set(report["weights"]) == set(shield.manifest())

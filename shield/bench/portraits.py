@@ -38,7 +38,7 @@ class Run:
 
 def run(photo: Path, folder: Path, recipe: Recipe, adversaries: bool) -> Run:
     """Protect a photo into ``folder``; the file on the disk must be the one that was measured."""
-    target = folder / f"{photo.stem}.{recipe.format or photo.suffix[1:]}"
+    target = folder / f"{photo.stem}.shield.{recipe.format or photo.suffix[1:]}"
     began = time.perf_counter()
     protection, written = protect_file(photo, target, recipe)
     seconds = time.perf_counter() - began

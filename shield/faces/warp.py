@@ -15,7 +15,7 @@ def warp(photo: Tensor, face: Face, size: int, framing: Framing = PORTRAIT) -> T
     """The crop of a face: photo (N, 3, H, W) to (N, 3, size, size) in [0, 1], with gradients back to the photo.
 
     Where the crop is finer than needed the photo is first shrunk with an anti-aliasing filter; beyond the photo's
-    border the picture is reflected. The photo is in [0, 1], or uint8 levels, which a large one takes less memory as.
+    border the picture is reflected. The photo is in [0, 1] or in levels (uint8): of a large one these take less memory.
     """
     samples = OVERSAMPLING * size
     height, width = photo.shape[-2:]

@@ -1,6 +1,6 @@
 """Surrogates: networks like those that will be pointed at the photo. One file and one word here each."""
 
-from shield.surrogates import cyclegan, identity, stargan
+from shield.surrogates import cyclegan, ganimation, identity, stargan
 from shield.surrogates.chosen import chosen
 from shield.surrogates.hardened import hardened_name
 from shield.surrogates.imported import import_model, remove_model
@@ -21,6 +21,7 @@ __all__ = [
     "chosen",
     "cyclegan",
     "families",
+    "ganimation",
     "hardened",
     "hardened_name",
     "identity",

@@ -5,6 +5,7 @@ import torch
 from shield.surrogates.published.family import Editor
 from shield.surrogates.published.ganimation import GANIMATION
 from shield.surrogates.shipped import shipped
+from shield.surrogates.surrogate import surrogates
 
 # Condition vectors over shield.faces.expression.MEASURES (mouth opening, smile width, brow height, eye opening); 1 is
 # two standard deviations above the mean face.
@@ -17,6 +18,7 @@ EDITS = {
 }
 
 
+@surrogates.register("ganimation")
 def load_ganimation(device: torch.device) -> Editor:
     """The GANimation of models/."""
     return shipped("ganimation", GANIMATION, EDITS, device)

@@ -49,7 +49,8 @@ def load_surrogate(name: str, device: torch.device) -> Surrogate:
     key = name, str(device)
     if key not in _loaded:
         loader = hardened[name] if name in hardened else surrogates[name]
-        _loaded[key] = _checked(name, loader(device))
+        with torch.random.fork_rng(devices=[]):  # a network is built of random weights before it gets its own
+            _loaded[key] = _checked(name, loader(device))
     return _loaded[key]
 
 

@@ -38,7 +38,8 @@ def moved_points(points: Tensor, targets: Tensor) -> Tensor:
     moved = points.clone()
     half = smile[:, None] / 2
     centre = points[:, CORNERS, 0].mean(1, keepdim=True)
-    outwards = (points[:, 48:, 0] - centre) / (points[:, CORNERS, 0] - centre).abs().mean(1, keepdim=True)
+    width = (points[:, CORNERS, 0] - centre).abs().mean(1, keepdim=True)
+    outwards = (points[:, 48:, 0] - centre) / width.clamp(min=1e-3)  # on what is no face, corners may coincide
     moved[:, 48:, 0] += half * outwards
     moved[:, 48:, 1] -= LIFT * half * outwards.abs()
     for rows, way in (
@@ -77,7 +78,8 @@ def where_changed(faces: Tensor, others: Tensor) -> Tensor:
     """Where two sets of faces (N, 3, s, s) differ to the eye, and a little around it: (N, 1, s, s) in [0, 1]."""
     apart = ((faces - others).abs().sum(1, keepdim=True) / PLAIN).clamp(max=1)
     spread = F.max_pool2d(apart, 2 * AROUND + 1, stride=1, padding=AROUND)
-    return F.avg_pool2d(spread, 2 * AROUND + 1, stride=1, padding=AROUND, count_include_pad=False)
+    soft = F.avg_pool2d(spread, 2 * AROUND + 1, stride=1, padding=AROUND, count_include_pad=False)
+    return soft.clamp(max=1)  # a mean of ones may be a little more
 
 
 def _between_lips(points: Tensor, side: int) -> Tensor:
