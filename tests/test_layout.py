@@ -39,7 +39,8 @@ MAY_USE = {
     "region": "faces photo",
     "recipe": "attacks bounds device errors objectives photo surrogates transforms",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates web weights",
+    "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates universal web "
+    "weights",
     "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region surrogates "
     "transforms universal verify masking",
     "quality": "errors faces lpips photo surrogates training",

@@ -188,4 +188,4 @@ def test_a_search_begins_with_it(stencil: Tensor, small: NDArray[np.uint8]) -> N
 def test_whoever_the_change_was_fitted_to_has_been_seen(settings: dict[str, str], seen: set[str]) -> None:
     """Even where the search asked another."""
     recipe = replace(shield.Recipe(surrogates=("identity",)), **settings)
-    assert _seen(recipe, CPU) & {"identity", "stargan", "cyclegan"} == seen
+    assert _seen(recipe) & {"identity", "stargan", "cyclegan"} == seen

@@ -18,7 +18,7 @@ class Unsearched:
     ) -> Tensor:
         if progress is not None:
             progress(0, 1, 0.0)
-        image = round_to_levels(bound.project(bound.start(1.0, generator)))
+        image = round_to_levels(bound.start(1.0, generator))
         if progress is not None:
             progress(1, 1, 0.0)
         return image

@@ -19,7 +19,7 @@ class Begun:
     change: Tensor
 
     def start(self, share: float, generator: Generator) -> Tensor:
-        return self.bound.contain(self.original + self.bound.step(self.change, 1.0))
+        return self.bound.project(self.original + self.bound.step(self.change, 1.0))
 
     def step(self, direction: Tensor, share: float) -> Tensor:
         return self.bound.step(direction, share)

@@ -6,7 +6,6 @@ from shield.surrogates.hardened import hardened_name
 from shield.surrogates.imported import import_model, remove_model
 from shield.surrogates.own import register_surrogate
 from shield.surrogates.published import families
-from shield.surrogates.shipped import manipulators
 from shield.surrogates.surrogate import (
     Surrogate,
     hardened,
@@ -29,7 +28,6 @@ __all__ = [
     "load_hardened",
     "load_surrogate",
     "load_surrogates",
-    "manipulators",
     "register_surrogate",
     "remove_model",
     "stargan",

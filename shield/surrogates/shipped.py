@@ -3,7 +3,6 @@
 import torch
 
 from shield.surrogates.published.family import Editor, Edits, Family, fit
-from shield.surrogates.surrogate import Surrogate, load_surrogate, surrogates
 from shield.weights import load_tensors, manifest
 
 
@@ -15,9 +14,3 @@ def shipped(name: str, family: Family, edits: Edits, device: torch.device) -> Ed
     entry = manifest()[name]
     network, _ = fit(family, load_tensors(name), entry.file)
     return Editor(name, entry.licence, family.framing, network, edits, entry.size).to(device)
-
-
-def manipulators(device: torch.device) -> list[Surrogate]:
-    """Every surrogate of models/ that makes pictures: the universal perturbation is trained against these."""
-    parts = [load_surrogate(name, device) for name in surrogates if name in manifest()]
-    return [surrogate for surrogate in parts if surrogate.makes_pictures]

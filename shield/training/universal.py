@@ -23,13 +23,13 @@ from shield.masking import CHROMA, contrast_mask
 from shield.objectives.output import output
 from shield.recipe import BALANCED, Strength
 from shield.region import region_of
-from shield.surrogates import Surrogate, manipulators
+from shield.surrogates import Surrogate, load_surrogate
 from shield.training.data import FaceSet
 from shield.training.loop import recipes
 from shield.transforms import View, transforms
-from shield.universal import SIZE, TENSOR
+from shield.universal import FITTED_TO, SIZE, TENSOR
 
-HELD_OUT = 16  # faces, spread over the data, that training never sees
+HELD_OUT = 8  # faces, spread over the data, that training never sees
 LOOK = 20  # steps from one look at them to the next
 FRAME = whole_picture(SIZE, SIZE)
 CPU = torch.device("cpu")
@@ -41,7 +41,7 @@ BETAS = (0.9, 0.97)
 class UniversalRecipe:
     """Everything that decides how the change comes out."""
 
-    batch: int = 4
+    batch: int = 3
     steps: int = 300
     learning_rate: float = 0.1  # of the largest change
     start: float = 0.1  # of the largest change, at random: the distance to the clean results has no slope at 0
@@ -73,7 +73,7 @@ class UniversalTraining:
     def worn(self, faces: Tensor) -> Tensor:
         """Faces (N, 3, SIZE, SIZE) in [0, 1] with the change, each as far as its bound allows."""
         strength = self.recipe.strength
-        bound = Linf(faces, strength.levels, self.window * contrast_mask(faces), CHROMA)
+        bound = Linf(faces, strength.levels, self.window * contrast_mask(faces, strength.levels), CHROMA)
         whole = bound.project(faces + bound.step(self.parameters[TENSOR], 1.0))
         distance = self.network(faces, whole).clamp(min=1e-6)
         # LPIPS grows about as the square of a small change.
@@ -159,4 +159,4 @@ def enlarged(faces: Tensor) -> Tensor:
 @recipes.register("universal")
 def universal(data: FaceSet, autocast: bool) -> UniversalTraining:
     """The recipe as shipped. (Terms choose their precision themselves.)"""
-    return UniversalTraining(UniversalRecipe(), data, manipulators(CPU))
+    return UniversalTraining(UniversalRecipe(), data, [load_surrogate(name, CPU) for name in FITTED_TO])

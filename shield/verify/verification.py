@@ -21,7 +21,8 @@ from shield.faces import Face, detect, whole_picture
 from shield.photo import Photo, check_writable, encode, open_photo, write_atomically
 from shield.recipe import Recipe
 from shield.region import region_of
-from shield.surrogates import load_hardened, load_surrogates, manipulators
+from shield.surrogates import load_hardened, load_surrogates
+from shield.universal import FITTED_TO
 from shield.verify.adversaries import as_channels
 from shield.verify.channels import channels
 from shield.verify.controls import resaved, sign_noise
@@ -122,13 +123,13 @@ def verify(
         NOISE: noise,
     }
     parts = load_surrogates(place)
-    seen = _seen(recipe, place) if recipe else set()
+    seen = _seen(recipe) if recipe else set()
     effects, manipulations = measure_effects(before.pixels, pictures, channels, faces, parts, seen, place)
     other_side: list[Effect] = []
     if adversaries:
         cleanable = {name: pictures[name] for name in (PROTECTED, RESAVED)}
-        ways, networks = as_channels(regions), [*parts, *load_hardened(place)]
-        other_side, _ = measure_effects(before.pixels, cleanable, ways, faces, networks, seen, place)
+        ways, manipulators = as_channels(regions), [*parts, *load_hardened(place)]
+        other_side, _ = measure_effects(before.pixels, cleanable, ways, faces, manipulators, seen, place)
     report = Report(
         SCHEMA,
         asdict(recipe) if recipe else None,
@@ -179,10 +180,9 @@ def recorded_recipe(original: Photo, protected: Photo) -> Recipe | None:
         return None  # no report, or not one of shield's: the photo is measured all the same
 
 
-def _seen(recipe: Recipe, device: torch.device) -> set[str]:
+def _seen(recipe: Recipe) -> set[str]:
     """The surrogates that the change was fitted to: by the search, or long before it with the universal change."""
-    trained = {surrogate.name for surrogate in manipulators(device)} if recipe.universal else set()
-    return {*recipe.searched, *trained}
+    return {*recipe.searched, *(FITTED_TO if recipe.universal else ())}
 
 
 def _version(package: str) -> str:
