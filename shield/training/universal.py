@@ -41,12 +41,12 @@ BETAS = (0.9, 0.97)
 class UniversalRecipe:
     """Everything that decides how the change comes out."""
 
-    batch: int = 3
-    steps: int = 300
+    batch: int = 2
+    steps: int = 200
     learning_rate: float = 0.1  # of the largest change
     start: float = 0.1  # of the largest change, at random: the distance to the clean results has no slope at 0
     strength: Strength = BALANCED
-    roads: tuple[str, ...] = ("none", "reframed", "blur", "half")  # frames fit imperfectly, and photos get smaller
+    roads: tuple[str, ...] = ("none", "reframed", "half")  # frames fit imperfectly, and photos get smaller
     seed: int = 0
 
 
