@@ -369,6 +369,13 @@ def test_a_search_begins_with_the_change_given(original: Tensor, share: float) -
     assert torch.allclose(starts[0] - middle, LEVELS / 255 * change * weights(), atol=TINY)
 
 
+def test_a_search_begins_inside_the_soft_bound_too(original: Tensor, lpips_network: Lpips) -> None:
+    case = begun(original, lpips_network)
+    start = case.bound.start(0.1, Generator())
+    assert case.obeys(start)
+    assert (start - original).abs().max() > 1 / 255
+
+
 @pytest.mark.parametrize("name", bounds)
 def test_every_shape_takes_a_change_to_begin_with(name: str, original: Tensor) -> None:
     shape = bounds[name](original, Limits(LEVELS, weights()))

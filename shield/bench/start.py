@@ -3,6 +3,7 @@
 python -m shield.bench.start FOLDER --count 8
 """
 
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shield import STARTS, Recipe, protect
-from shield.bench.portraits import PHOTOS
+from shield.bench.portraits import PHOTOS, scaled
 from shield.bench.statistics import interval
 from shield.device import pick_device
 from shield.surrogates import load_surrogates
@@ -81,6 +82,7 @@ def main(
     attack: Annotated[str, typer.Option()] = Recipe().attack,
     steps: Annotated[int, typer.Option()] = Recipe().steps,
     surrogate: Annotated[list[str] | None, typer.Option()] = None,
+    scale: Annotated[float, typer.Option(help="Scale the photos first (for small faces).")] = 1.0,
     count: Annotated[int | None, typer.Option(help="Only the first photos.")] = None,
     threads: Annotated[int, typer.Option()] = 2,
 ) -> None:
@@ -93,10 +95,12 @@ def main(
     )
     load_surrogates(pick_device(recipe.device))  # the first photo does not pay for them
     runs = []
-    for photo in sorted(path for pattern in PHOTOS for path in folder.glob(pattern))[:count]:
-        random, universal = (search(photo, replace(recipe, start=start)) for start in STARTS)
-        runs.append((random, universal))
-        table.add_row(*row(photo.name, random, universal))
+    photos = sorted(path for pattern in PHOTOS for path in folder.glob(pattern))[:count]
+    with tempfile.TemporaryDirectory() as copies:
+        for photo in photos if scale == 1 else [scaled(photo, Path(copies), scale) for photo in photos]:
+            random, universal = (search(photo, replace(recipe, start=start)) for start in STARTS)
+            runs.append((random, universal))
+            table.add_row(*row(photo.name, random, universal))
     console.print(table)
     console.print(f"{saved(runs)} {recipe}, {threads} threads.", highlight=False)
 

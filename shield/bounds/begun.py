@@ -11,7 +11,8 @@ from shield.bounds.bound import Bound
 class Begun:
     """``bound``, but searches begin with ``change`` to ``original`` instead of a random one, whatever share they ask.
 
-    ``change``: (1, 3, H, W), per value the share of the largest change that the bound allows, in [-1, 1].
+    ``change``: (1, 3, H, W), per value the share of the largest change that the bound allows, in [-1, 1]. The start
+    obeys the bound: from beyond it, a search would spend its steps on the way back.
     """
 
     bound: Bound
