@@ -1,5 +1,5 @@
-"""The universal perturbation's training: one change for every face and every manipulator (Huang et al. 2022,
-"CMUA-Watermark", arXiv 2105.10872).
+"""The universal perturbation's training: one change for every face (Huang et al. 2022, "CMUA-Watermark",
+arXiv 2105.10872).
 
 Differs from the paper where the change is to be hidden: each face wears it as a photo would, under the mask and the
 limit on colour of shield's search and shrunk to its LPIPS, so that what is climbed is the effect at equal visibility.
@@ -33,7 +33,7 @@ HELD_OUT = 8  # faces, spread over the data, that training never sees
 LOOK = 20  # steps from one look at them to the next
 FRAME = whole_picture(SIZE, SIZE)
 CPU = torch.device("cpu")
-# Networks that break early leave a far smaller gradient; Adam must forget the large one before the training ends.
+# Edits that break leave a far smaller gradient; Adam must forget the large one before the training ends.
 BETAS = (0.9, 0.97)
 
 
