@@ -72,8 +72,14 @@ def protect(
         str, typer.Option(help=f"How to take the edits: {', '.join(shield.CLASSES)}.")
     ] = DEFAULT.classes,
     transform: Annotated[
-        list[str] | None, typer.Option(help=f"Search through this (repeatable): {', '.join(shield.transforms)}.")
+        list[str] | None,
+        typer.Option(
+            help=f"Search through this (repeatable; a+b: one, then the other): {', '.join(shield.transforms)}."
+        ),
     ] = None,
+    robust: Annotated[
+        bool, typer.Option("--robust/--no-robust", help="Search through what the web does, or the plain photo: faster.")
+    ] = True,
     steps: Annotated[int, typer.Option(help="Steps of the search, at most.")] = DEFAULT.steps,
     start: Annotated[
         str, typer.Option(help=f"What the search begins with: {', '.join(shield.STARTS)}.")
@@ -104,7 +110,7 @@ def protect(
             objective=objective,
             edits=tuple(edit or DEFAULT.edits),
             classes=classes,
-            transforms=tuple(transform or DEFAULT.transforms),
+            transforms=tuple(transform or (shield.ROBUST if robust else shield.PLAIN)),
             steps=steps,
             start=start,
             seed=seed,
@@ -375,8 +381,3 @@ def _titled(report: Report, surrogate: str) -> str:
 def _counts(report: Report, picture: str, surrogate: str | None = None) -> list[str]:
     rows = [report.select(picture, channel, surrogate) for channel in report.channels()]
     return [f"{sum(effect.disrupted for effect in row)}/{len(row)}" for row in rows]
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    app()

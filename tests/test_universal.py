@@ -68,12 +68,6 @@ def stencil(write: Write) -> Tensor:
     return blocks().float()
 
 
-@pytest.fixture(scope="module")
-def small(portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Small enough to protect in seconds: its face crop is about 210 px wide."""
-    return np.asarray(Image.fromarray(portrait).resize((320, 320), Image.Resampling.LANCZOS))
-
-
 # The file
 
 
@@ -141,6 +135,7 @@ def agreement(change: Tensor, face: Face, stencil: Tensor) -> float:
 ALONE = shield.Recipe(attack="universal", format="png")
 
 
+@pytest.mark.usefixtures("brief")
 def test_alone_it_keeps_the_bounds_and_reports_who_it_was_fitted_to(stencil: Tensor, small: NDArray[np.uint8]) -> None:
     protection = shield.protect(small, ALONE)
     change = np.asarray(Image.open(BytesIO(protection.data))).astype(int) - small

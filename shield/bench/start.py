@@ -1,6 +1,6 @@
 """What it saves to begin the search with the universal change: steps and seconds, next to the random start.
 
-python -m shield.bench.start FOLDER --count 8
+shield bench start FOLDER --count 8
 """
 
 import tempfile
@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shield import STARTS, Recipe, protect
+from shield import PLAIN, ROBUST, STARTS, Recipe, protect
 from shield.bench.portraits import PHOTOS, scaled
 from shield.bench.statistics import interval
 from shield.device import pick_device
@@ -82,6 +82,7 @@ def main(
     attack: Annotated[str, typer.Option()] = Recipe().attack,
     steps: Annotated[int, typer.Option()] = Recipe().steps,
     surrogate: Annotated[list[str] | None, typer.Option()] = None,
+    robust: Annotated[bool, typer.Option("--robust/--no-robust")] = True,
     scale: Annotated[float, typer.Option(help="Scale the photos first (for small faces).")] = 1.0,
     count: Annotated[int | None, typer.Option(help="Only the first photos.")] = None,
     threads: Annotated[int, typer.Option()] = 2,
@@ -89,7 +90,8 @@ def main(
     """Search on every photo of FOLDER from both starts."""
     torch.set_num_threads(threads)
     names = tuple(surrogate or Recipe().surrogates)
-    recipe = Recipe(surrogates=names, attack=attack, steps=steps).with_preset(preset)
+    roads = ROBUST if robust else PLAIN
+    recipe = Recipe(surrogates=names, transforms=roads, attack=attack, steps=steps).with_preset(preset)
     table = Table(
         "photo", *(f"{start} start: share of the goal" for start in STARTS), "level with the random one's end"
     )
