@@ -17,7 +17,7 @@ from shield.faces import Framing
 from shield.objectives import objectives
 from shield.pipeline import Protection, protect, protect_file
 from shield.quality import Quality, evaluate_models
-from shield.recipe import CLASSES, PLAIN, PRESETS, ROBUST, Recipe
+from shield.recipe import CLASSES, PLAIN, PRESETS, ROBUST, STARTS, Recipe
 from shield.surrogates import Surrogate, families, import_model, register_surrogate, remove_model, surrogates
 from shield.training import recipes, train_model
 from shield.transforms import transforms
@@ -31,6 +31,7 @@ __all__ = [
     "PLAIN",
     "PRESETS",
     "ROBUST",
+    "STARTS",
     "BoundError",
     "FaceError",
     "Framing",

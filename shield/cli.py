@@ -81,6 +81,9 @@ def protect(
         bool, typer.Option("--robust/--no-robust", help="Search through what the web does, or the plain photo: faster.")
     ] = True,
     steps: Annotated[int, typer.Option(help="Steps of the search, at most.")] = DEFAULT.steps,
+    start: Annotated[
+        str, typer.Option(help=f"What the search begins with: {', '.join(shield.STARTS)}.")
+    ] = DEFAULT.start,
     seed: Annotated[int, typer.Option(help="Same seed, same photo: same bytes.")] = DEFAULT.seed,
     format: Annotated[
         str | None, typer.Option(help="File format: jpeg, png, webp, heif, bmp, tiff. Default: the photo's own.")
@@ -109,6 +112,7 @@ def protect(
             classes=classes,
             transforms=tuple(transform or (shield.ROBUST if robust else shield.PLAIN)),
             steps=steps,
+            start=start,
             seed=seed,
             format=format,
             quality=quality,

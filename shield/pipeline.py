@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import Bound, FaceLpips, Limits, LpipsBound, Steered, bounds
+from shield.bounds import Begun, Bound, FaceLpips, Limits, LpipsBound, Steered, bounds
 from shield.device import pick_device
 from shield.disruption import Disruption, Expectation, Term, in_step
 from shield.errors import BoundError, RecipeError
@@ -40,6 +40,7 @@ from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
 from shield.transforms import Transform, View, load_transform
+from shield.universal import universal_change
 from shield.verify import Report, Verification, find_faces, is_about_another, report_path, verify
 
 BISECTIONS = 7
@@ -209,6 +210,8 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
         for first, parts in enumerate(_parts(recipe, device))
     ]
     bound = bound_of(recipe, working, region.working_face, window)
+    if recipe.universal:
+        bound = Begun(bound, working, universal_change(region, device))
     attack = attacks[recipe.attack](recipe.steps)
     return attack(Disruption(terms), working, bound, generator, progress) - working
 
@@ -222,18 +225,18 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bou
     if recipe.masked:
         limits = Limits(recipe.levels, contrast_mask(working, recipe.levels) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
-    if not recipe.steered:
+    if not (recipe.steered and recipe.searched):
         return bound
     measure = FaceLpips(load_lpips(working.device), working, face)
     return Steered(bound, LpipsBound(working, recipe.face_lpips, measure))
 
 
 def _parts(recipe: Recipe, device: torch.device) -> list[list[Surrogate]]:
-    """The Recipe's surrogates, each as what the search works on at one step after the other.
+    """The surrogates that the Recipe searches on, each as what the search asks at one step after the other.
 
     Raises RecipeError where no surrogate has an edit that the Recipe names.
     """
-    whole = [load_surrogate(name, device) for name in recipe.surrogates]
+    whole = [load_surrogate(name, device) for name in recipe.searched]
     known = [edit for surrogate in whole for edit in surrogate.edits]
     if unknown := [edit for edit in recipe.edits if edit not in known]:
         raise RecipeError(f"No surrogate has an edit {unknown[0]!r}; choose from: {', '.join(dict.fromkeys(known))}.")

@@ -23,9 +23,11 @@ class Strength:
 
 
 CLASSES = ("joint", "iterative")
-# What the search goes through by default. A change that comes through JPEG 75 comes through milder channels as well;
-# a turn on the plain photo now and then only takes steps away (measured: README, "Where it stands").
-ROBUST = ("jpeg75",)
+RANDOM, UNIVERSAL = "random", "universal"
+STARTS = (RANDOM, UNIVERSAL)
+# What the search goes through by default. The plain photo's turn keeps what is broken as saved broken; further channels
+# (half size, blur, WebP, another framing) cost the others steps and gained nothing.
+ROBUST = (AS_SAVED, "jpeg90", "jpeg75")
 PLAIN = (AS_SAVED,)
 BALANCED = Strength(0.05, 12)
 PRESETS: Mapping[str, Strength] = MappingProxyType(
@@ -43,7 +45,8 @@ class Recipe:
     texture and in grey rather than colour. ``surrogates``, ``transforms``, ``objective``, ``attack``: registered names;
     the search goes through the transforms in turn, of which "half+jpeg75" is one after the other. ``edits``: of the
     surrogates, to work against (none named: all). ``classes``: "joint" climbs them together, "iterative" one after the
-    other (Ruiz et al. 2020). ``steps``: of the search, at most.
+    other (Ruiz et al. 2020). ``steps``: of the search, at most. ``start``: what the search begins with, a "random"
+    change or the "universal" one of models/; the attack "universal" is that change and no search.
     ``format``: of the file (None: the photo's own); ``quality``: of JPEG and HEIF, 1..100. ``keep_exif``: keep the
     EXIF that names no place. ``whole``: treat the picture as one region instead of looking for faces.
     ``device``: "auto" or a torch device.
@@ -62,7 +65,8 @@ class Recipe:
     bound: str = "linf"
     steered: bool = True
     masked: bool = True
-    steps: int = 30
+    steps: int = 45
+    start: str = RANDOM
     seed: int = 0
     format: str | None = None
     quality: int = JPEG_QUALITY
@@ -87,12 +91,23 @@ class Recipe:
             (len(self.transforms) > 0, f"Name at least one transform to go through ({AS_SAVED!r} is none at all)."),
             (0 < self.face_lpips <= 1, f"The face LPIPS is {self.face_lpips}; choose a bound above 0, at most 1."),
             (1 <= self.levels <= 255, f"The largest change is {self.levels}; choose 1 to 255 levels."),
+            (self.start in STARTS, f"There is no start named {self.start!r}; choose from: {', '.join(STARTS)}."),
             (self.steps >= 1, f"The search has {self.steps} steps; choose at least 1."),
             (1 <= self.quality <= 100, f"The quality is {self.quality}; choose 1 to 100."),
             (0 <= self.seed < 2**63, f"The seed is {self.seed}; choose a number from 0 to 2**63 - 1."),
         ):
             if not ok:
                 raise RecipeError(sentence)
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The surrogates that the search asks: none where the attack is no search."""
+        return () if self.attack == UNIVERSAL else self.surrogates
+
+    @property
+    def universal(self) -> bool:
+        """Whether the change begins with the universal one."""
+        return UNIVERSAL in (self.attack, self.start)
 
     def with_preset(self, name: str) -> "Recipe":
         """This Recipe at another strength: "subtle", "balanced" or "strong"."""

@@ -14,7 +14,7 @@ from shield.attacks.loop import Attack, GradientAttack, Here, along, attacks
 from shield.attacks.lpa import rounds
 from shield.attacks.momentum import momentum_update, nesterov_update
 from shield.attacks.sign import sign_update
-from shield.bounds import FaceLpips, Linf, LpipsBound, Steered
+from shield.bounds import Begun, FaceLpips, Linf, LpipsBound, Steered
 from shield.disruption import Disruption, Term
 from shield.errors import RecipeError, SearchError
 from shield.faces import Face, warp, whole_picture
@@ -41,6 +41,10 @@ COPYING = {f"torchattacks:{name}" for name in ("DIFGSM", "TIFGSM", "SINIFGSM", "
 COARSE = {"torchattacks:Square", "torchattacks:TIFGSM", "torchattacks:DIFGSM"}
 
 
+# Asks for no loss: what the bound begins with is the result.
+BLIND = {"universal"}
+
+
 @pytest.fixture(params=sorted(attacks))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -51,7 +55,13 @@ def attack(name: str) -> Attack:
     return attacks[name](STEPS)
 
 
-@pytest.fixture(params=sorted(set(attacks) - COARSE))
+@pytest.fixture(params=sorted(set(attacks) - BLIND))
+def asking(request: pytest.FixtureRequest) -> str:
+    """Every attack that asks for the loss."""
+    return str(request.param)
+
+
+@pytest.fixture(params=sorted(set(attacks) - COARSE - BLIND))
 def sharp(request: pytest.FixtureRequest) -> Attack:
     """Every attack that can find a target of single pixels."""
     return attacks[request.param](STEPS)
@@ -173,14 +183,14 @@ def without_gradient_at_zero(image: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("loss", [not_a_number, infinite, without_gradient_at_zero])
-def test_a_loss_that_is_not_a_number_raises(name: str, attack: Attack, loss: Loss) -> None:
-    if name == "torchattacks:Square" and loss is without_gradient_at_zero:
+def test_a_loss_that_is_not_a_number_raises(asking: str, loss: Loss) -> None:
+    if asking == "torchattacks:Square" and loss is without_gradient_at_zero:
         pytest.skip("takes no gradients")
     with pytest.raises(SearchError, match="not a number"):
-        attack(loss, photo(), linf(), seeded())
+        attacks[asking](STEPS)(loss, photo(), linf(), seeded())
 
 
-def test_a_loss_that_breaks_down_on_the_way_raises(attack: Attack) -> None:
+def test_a_loss_that_breaks_down_on_the_way_raises(asking: str) -> None:
     calls = []
 
     def loss(image: Tensor) -> Tensor:
@@ -188,7 +198,7 @@ def test_a_loss_that_breaks_down_on_the_way_raises(attack: Attack) -> None:
         return nearness(image) * (float("nan") if len(calls) == 2 else 1)
 
     with pytest.raises(SearchError, match="not a number"):
-        attack(loss, photo(), linf(), seeded())
+        attacks[asking](STEPS)(loss, photo(), linf(), seeded())
 
 
 class Broken(Linf):
@@ -198,20 +208,20 @@ class Broken(Linf):
         return torch.full((), float("nan"))
 
 
-def test_an_excess_that_is_not_a_number_raises(attack: Attack) -> None:
+def test_an_excess_that_is_not_a_number_raises(asking: str) -> None:
     with pytest.raises(SearchError, match="not a number"):
-        attack(nearness, photo(), Broken(photo(), LEVELS, torch.ones(1, 1, 1, 1)), seeded())
+        attacks[asking](STEPS)(nearness, photo(), Broken(photo(), LEVELS, torch.ones(1, 1, 1, 1)), seeded())
 
 
-def test_the_loss_is_judged_on_whole_levels(name: str, attack: Attack) -> None:
+def test_the_loss_is_judged_on_whole_levels(asking: str) -> None:
     judged = []
 
     def loss(image: Tensor) -> Tensor:
         judged.append(image.detach().clone())
         return nearness(image)
 
-    result = attack(loss, photo(), linf(), seeded())
-    if name in COPYING:  # what else it looks at is no candidate
+    result = attacks[asking](STEPS)(loss, photo(), linf(), seeded())
+    if asking in COPYING:  # what else it looks at is no candidate
         judged = [image for image in judged if change_in_levels(image).abs().max() <= LEVELS + 1e-3]
         judged = [image for image in judged if torch.equal(image, round_to_levels(image))]
     assert len(judged) >= 2
@@ -334,6 +344,18 @@ def test_apgd_halves_a_step_that_does_not_pay_and_returns_to_the_best() -> None:
 def test_the_lagrangian_attack_forbids_more_in_every_round() -> None:
     weights = [rounds(10)(step, 1.0) for step in range(-1, 10)]
     assert weights == pytest.approx([0.01, 0.01, 0.1, 0.1, 1, 1, 10, 10, 100, 100, 100])
+
+
+def test_the_universal_attack_is_the_start_and_asks_for_no_loss() -> None:
+    """Rounded and inside, whatever steps say."""
+
+    def loss(image: Tensor) -> Tensor:
+        raise AssertionError("asked")
+
+    change = torch.linspace(-1, 1, SIDE).expand(1, 3, SIDE, SIDE)
+    bound = Begun(linf(), photo(), change)
+    result = attacks["universal"](50)(loss, photo(), bound, seeded())
+    assert torch.equal(result, round_to_levels((photo() + LEVELS / 255 * change).clamp(0, 1)))
 
 
 # torchattacks

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import shield
-from shield.bench import ablation, app
+from shield.bench import ablation, app, start
 from shield.bench.statistics import interval
 from shield.surrogates import load_surrogates
 from shield.verify import PROTECTED
@@ -64,7 +64,15 @@ def test_test_faces_come_from_the_test_split(shared: Path) -> None:
 def test_every_experiment_is_a_command() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
-    assert all(name in result.output for name in ("ablation", "portraits", "samples", "speed"))
+    assert all(name in result.output for name in ("ablation", "portraits", "samples", "speed", "start"))
+
+
+def test_what_a_start_saves_is_the_way_to_where_the_other_ends() -> None:
+    random = start.Search([0.0, 0.2, 0.5, 0.5], [1.0, 2.0, 3.0, 4.0])
+    universal = start.Search([0.4, 0.5, 0.7, 0.9], [1.5, 2.5, 3.5, 4.5])
+    assert universal.level_with(0.5) == 1
+    assert random.level_with(0.9) == 3  # never: all of its steps
+    assert start.saved([(random, universal)] * 2).startswith("Saved per photo: 2.0 [2.0, 2.0] steps, 1.5 [1.5, 1.5] s")
 
 
 def test_an_unknown_case_is_refused(tmp_path: Path) -> None:

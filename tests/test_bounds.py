@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from shield.bounds import Bound, FaceLpips, Limits, Linf, LpipsBound, Steered, bounds
+from shield.bounds import Begun, Bound, FaceLpips, Limits, Linf, LpipsBound, Steered, bounds
 from shield.bounds.l2 import L2
 from shield.bounds.lpips import face_sizes
 from shield.faces import Face, warp, whole_picture
@@ -83,7 +83,14 @@ def euclidean(original: Tensor, network: Lpips) -> Case:
     return Case(L2(Linf(original, LEVELS, weights())), rule, rule)
 
 
-every_bound = pytest.mark.parametrize("build", [linf, weighted, euclidean, perceptual, both])
+def begun(original: Tensor, network: Lpips) -> Case:
+    case = both(original, network)
+    return Case(Begun(case.bound, original, far(original) - original), case.obeys, case.contained)
+
+
+BOUNDS: list[Build] = [linf, weighted, euclidean, perceptual, both]
+every_bound = pytest.mark.parametrize("build", [*BOUNDS, begun])
+every_random_start = pytest.mark.parametrize("build", BOUNDS)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +123,7 @@ def test_the_start_may_come_up_in_a_search(case: Case, original: Tensor, share: 
     assert is_picture(start, original)
 
 
-@every_bound
+@every_random_start
 def test_the_start_comes_from_the_generator_alone(case: Case) -> None:
     state = torch.get_rng_state()
     first, again, other = (case.bound.start(0.5, Generator().manual_seed(seed)) for seed in (1, 1, 2))
@@ -345,6 +352,39 @@ def test_the_excess_can_be_descended(original: Tensor, lpips_network: Lpips) -> 
     assert gradient.isfinite().all()
     closer = leaf.detach() - 0.01 * gradient / gradient.abs().max()
     assert bound.excess(closer).item() < excess.item()
+
+
+# Begun
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_a_search_begins_with_the_change_given(original: Tensor, share: float) -> None:
+    """Half of the largest change, upwards on the left half and downwards on the right."""
+    middle = 0.2 + 0.6 * original
+    change = torch.full_like(original, 0.5)
+    change[..., SIDE // 2 :] *= -1
+    bound = Begun(Linf(middle, LEVELS, weights()), middle, change)
+    starts = [bound.start(share, Generator().manual_seed(seed)) for seed in (0, 1)]
+    assert torch.equal(*starts)
+    assert torch.allclose(starts[0] - middle, LEVELS / 255 * change * weights(), atol=TINY)
+
+
+def test_a_search_begins_inside_the_soft_bound_too(original: Tensor, lpips_network: Lpips) -> None:
+    case = begun(original, lpips_network)
+    start = case.bound.start(0.1, Generator())
+    assert case.obeys(start)
+    assert (start - original).abs().max() > 1 / 255
+
+
+@pytest.mark.parametrize("name", bounds)
+def test_every_shape_takes_a_change_to_begin_with(name: str, original: Tensor) -> None:
+    shape = bounds[name](original, Limits(LEVELS, weights()))
+    start = Begun(shape, original, 3 * torch.randn(original.shape, generator=Generator().manual_seed(0))).start(
+        0.1, Generator()
+    )
+    assert is_picture(start, original)
+    assert ((start - original).abs() <= LEVELS / 255 * weights() + TINY).all()
+    assert not torch.equal(round_to_levels(start), original)
 
 
 # Several

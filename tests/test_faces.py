@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from shield.faces import PORTRAIT, Face, Framing, crop_matrix, detect, warp, whole_picture
+from shield.faces import PORTRAIT, Face, Framing, crop_matrix, detect, place, warp, whole_picture
 from shield.faces.detect import SMALLEST
 from shield.faces.face import PORTRAIT_POINTS
 from shield.photo import to_levels, to_tensor
@@ -281,6 +281,45 @@ def test_a_crop_of_levels_is_that_of_the_floats_they_stand_for(
 def test_a_crop_does_not_look_at_the_box() -> None:
     photo, face = wave(90, 80), placed(40, 15, 30, 25)
     assert torch.equal(warp(photo, face, 16), warp(photo, replace(face, box=(0, 0, 1, 1), score=0.1), 16))
+
+
+# The way back
+
+
+def smooth_crop(side: int = 256) -> Tensor:
+    """No two of its channels, halves or signs are alike."""
+    return 2 * wave(side, side) - 1
+
+
+@pytest.mark.parametrize("degrees", [0, 20, -75])
+@pytest.mark.parametrize("side", [45, 180, 256, 600])
+def test_what_is_placed_on_a_face_is_there_when_the_face_is_cropped(side: int, degrees: float) -> None:
+    height, width = round(1.9 * side), round(2.1 * side)
+    face = placed(side, degrees, 0.5 * side, (0.5 if degrees >= 0 else 1.1) * side)  # all of it in the photo
+    crop = smooth_crop()
+    back = warp(place(crop, face, height, width), face, SIZE)
+    expected = torch.nn.functional.avg_pool2d(crop, 256 // SIZE)
+    edge = 3 * SIZE // side + 2  # px of the crop: beyond the frame there is nothing
+    inner = slice(edge, -edge)
+    assert float((back - expected)[..., inner, inner].abs().max()) < 0.03
+
+
+@pytest.mark.parametrize("side", [60, 400])
+def test_what_is_placed_ends_at_the_frame(side: int) -> None:
+    face = placed(side, 30, side, 0.4 * side)
+    photo = place(torch.ones(1, 3, 256, 256), face, 3 * side, 3 * side)
+    y, x = np.mgrid[: 3 * side, : 3 * side] + 0.5
+    matrix = crop_matrix(face)
+    where = np.linalg.solve(matrix[:, :2], np.stack([x, y]).reshape(2, -1) - matrix[:, 2:]).reshape(2, *x.shape)
+    inside = np.minimum(where, 1 - where).min(0) * side  # px from the frame's border, inwards
+    assert (photo[0, :, torch.from_numpy(inside > 2)] > 1 - 1e-5).all()
+    assert (photo[0, :, torch.from_numpy(inside < -2)] == 0).all()
+
+
+def test_a_pattern_too_fine_for_a_small_face_is_placed_as_grey() -> None:
+    board = torch.arange(256)[:, None].add(torch.arange(256)).remainder(2).float().expand(1, 3, -1, -1)
+    photo = place(board, placed(60, 0, 10, 12), 90, 80)
+    assert float((photo[..., 16:66, 14:64] - 0.5).abs().max()) < 0.02
 
 
 # Gradients

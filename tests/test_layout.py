@@ -28,6 +28,7 @@ MAY_USE = {
     "registry": "errors",
     "weights": "errors",
     "lpips": "errors photo weights",
+    "universal": "errors faces region weights",
     "faces": "errors photo weights",
     "surrogates": "errors faces objectives photo registry weights",
     "bounds": "faces lpips registry",
@@ -39,12 +40,13 @@ MAY_USE = {
     "detection": "errors faces photo region registry surrogates weights",
     "recipe": "attacks bounds device errors objectives photo surrogates transforms",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds detection device errors faces lpips objectives photo recipe region registry surrogates web "
-    "weights",
+    "verify": "bounds detection device errors faces lpips objectives photo recipe region registry surrogates "
+    "universal web weights",
     "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region surrogates "
-    "transforms verify masking",
+    "transforms universal verify masking",
     "quality": "errors faces lpips photo surrogates training",
-    "training": "attacks bounds detection device errors faces registry surrogates web",
+    "training": "attacks bounds detection device disruption errors faces lpips masking objectives recipe region "
+    "registry surrogates transforms universal web",
     "bench": "attacks bounds detection device disruption errors faces lpips objectives photo pipeline recipe region "
     "registry shield surrogates training verify masking weights",
     "cli": "shield",

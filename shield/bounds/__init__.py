@@ -1,8 +1,9 @@
 """Bounds: how far the protected photo may go from the original. One file and one word here each."""
 
 from shield.bounds import l2, lab
+from shield.bounds.begun import Begun
 from shield.bounds.bound import Bound, Limits, Steered, bounds
 from shield.bounds.linf import Linf
 from shield.bounds.lpips import FaceLpips, LpipsBound
 
-__all__ = ["Bound", "FaceLpips", "Limits", "Linf", "LpipsBound", "Steered", "bounds", "l2", "lab"]
+__all__ = ["Begun", "Bound", "FaceLpips", "Limits", "Linf", "LpipsBound", "Steered", "bounds", "l2", "lab"]

@@ -2,6 +2,6 @@
 
 from shield.faces.detect import detect
 from shield.faces.face import PORTRAIT, PORTRAIT_POINTS, Face, Framing, crop_matrix, whole_picture
-from shield.faces.warp import warp
+from shield.faces.warp import place, warp
 
-__all__ = ["PORTRAIT", "PORTRAIT_POINTS", "Face", "Framing", "crop_matrix", "detect", "warp", "whole_picture"]
+__all__ = ["PORTRAIT", "PORTRAIT_POINTS", "Face", "Framing", "crop_matrix", "detect", "place", "warp", "whole_picture"]

@@ -1,5 +1,6 @@
-"""The way from a photo to a face crop: differentiable and anti-aliased, for faces of any size."""
+"""From a photo to a face crop, with gradients, and back: anti-aliased, for faces of any size."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -28,4 +29,22 @@ def warp(photo: Tensor, face: Face, size: int, framing: Framing = PORTRAIT) -> T
     x, y = (matrix @ torch.stack([u, v, torch.ones_like(u)]).flatten(1)).reshape(2, samples, samples)
     grid = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1).expand(len(photo), -1, -1, -1)
     fine = F.grid_sample(photo, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return F.avg_pool2d(fine, OVERSAMPLING)
+
+
+def place(crop: Tensor, face: Face, height: int, width: int) -> Tensor:
+    """The way back: a portrait crop (N, C, s, s) to where the face lies in a photo, (N, C, height, width); 0 around it.
+
+    Where the face is smaller than the crop, the crop is first shrunk with an anti-aliasing filter.
+    """
+    side = max(1, round(OVERSAMPLING * face.side))
+    if side < crop.shape[-1]:
+        crop = F.interpolate(crop, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+    # From the photo's own coordinates in [-1, 1] to px, to fractions of the crop, to the crop's in [-1, 1].
+    photo = np.array([(width / 2, 0, width / 2), (0, height / 2, height / 2), (0, 0, 1)])
+    framed = np.linalg.inv(np.vstack([crop_matrix(face), (0, 0, 1)])) @ photo
+    matrix = torch.from_numpy(2 * framed[:2] - [(0, 0, 1), (0, 0, 1)]).to(crop).expand(len(crop), -1, -1)
+    size = [*crop.shape[:2], OVERSAMPLING * height, OVERSAMPLING * width]
+    grid = F.affine_grid(matrix, size, align_corners=False)
+    fine = F.grid_sample(crop, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return F.avg_pool2d(fine, OVERSAMPLING)

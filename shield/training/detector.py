@@ -56,14 +56,18 @@ class DetectorTraining:
 
     def __init__(self, recipe: DetectorRecipe, data: FaceSet, autocast: bool, teachers: Sequence[Editor]) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.autocast = recipe, autocast
+        self.recipe, self.data, self.autocast, self.teachers = recipe, data, autocast, teachers
         self.random = torch.Generator().manual_seed(recipe.seed)
-        rows = real_rows(data, validation=False)
-        rows = rows[torch.randperm(len(rows), generator=self.random)]
-        self.real = data.faces[rows]
-        self.fakes = Fakes(self.real[: recipe.pairs], teachers, recipe.seed, autocast)
+        self._gather(recipe.seed)
         self.network = DetectorNet()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), recipe.learning_rate, weight_decay=recipe.decay)
+
+    def _gather(self, seed: int) -> None:
+        """Choose the faces of which something is made; ``seed`` decides, and what is made of them."""
+        rows = real_rows(self.data, validation=False)
+        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
+        self.seed, self.real = seed, self.data.faces[rows]
+        self.fakes = Fakes(self.real[: self.recipe.pairs], self.teachers, seed, self.autocast)
 
     @property
     def steps(self) -> int:
@@ -117,6 +121,7 @@ class DetectorTraining:
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "random": self.random.get_state(),
+            "seed": self.seed,  # the made faces are made again, as they are asked for
         }
 
     def begin_with(self, weights: dict[str, Tensor]) -> int:
@@ -129,6 +134,7 @@ class DetectorTraining:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.random.set_state(state["random"])
+        self._gather(state["seed"])
 
     def sheet(self, faces: Tensor) -> Tensor | None:
         """Nothing to look at."""

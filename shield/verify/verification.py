@@ -22,6 +22,7 @@ from shield.photo import Photo, check_writable, encode, open_photo, write_atomic
 from shield.recipe import Recipe
 from shield.region import region_of
 from shield.surrogates import load_hardened, load_surrogates
+from shield.universal import FITTED_TO
 from shield.verify.adversaries import as_channels
 from shield.verify.channels import channels
 from shield.verify.controls import resaved, sign_noise
@@ -123,7 +124,7 @@ def verify(
         NOISE: noise,
     }
     parts = load_surrogates(place)
-    seen = recipe.surrogates if recipe else ()
+    seen = _seen(recipe) if recipe else set()
     effects, manipulations = measure_effects(before.pixels, pictures, channels, faces, parts, seen, place)
     other_side: list[Effect] = []
     if adversaries:
@@ -180,6 +181,11 @@ def recorded_recipe(original: Photo, protected: Photo) -> Recipe | None:
         return Recipe(**settings)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):
         return None  # no report, or not one of shield's: the photo is measured all the same
+
+
+def _seen(recipe: Recipe) -> set[str]:
+    """The surrogates that the change was fitted to: by the search, or long before it with the universal change."""
+    return {*recipe.searched, *(FITTED_TO if recipe.universal else ())}
 
 
 def _version(package: str) -> str:

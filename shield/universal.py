@@ -1,0 +1,37 @@
+"""The universal perturbation: one change against manipulators of models/, for any face.
+
+Huang et al. 2022, "CMUA-Watermark" (arXiv 2105.10872). It lives in the portrait framing and is laid over a face like a
+stencil, so that no search is needed; or a search begins with it.
+"""
+
+import torch
+from torch import Tensor
+
+from shield.errors import WeightsError
+from shield.faces import place
+from shield.region import Region
+from shield.weights import load_tensors
+
+SIZE = 256  # px
+NAME, TENSOR = "universal", "change"  # of the model and of the one tensor in its file
+# The manipulators that it is trained against. Others of models/ are out of reach: a change for all photos moves
+# CycleGAN by a thousandth of the goal, and GANimation copies so much of the face that a search on one photo failed.
+FITTED_TO = ("stargan",)
+
+
+def load_universal() -> Tensor:
+    """The change (1, 3, SIZE, SIZE) in [-1, 1]: the share, per value, of the largest change that a bound allows.
+
+    Raises WeightsError where models/ has none, or a file that holds something else.
+    """
+    change = load_tensors(NAME).get(TENSOR)
+    if change is None or change.shape != (1, 3, SIZE, SIZE) or not change.isfinite().all():
+        raise WeightsError(
+            f"The weights of {NAME!r} are no universal perturbation; make them with 'shield train {NAME}'."
+        )
+    return change.float()
+
+
+def universal_change(region: Region, device: torch.device) -> Tensor:
+    """The change as it lies over a region's working copy, (1, 3, h, w) in [-1, 1]. Raises WeightsError."""
+    return place(load_universal(), region.working_face, *region.working_size).to(device)
