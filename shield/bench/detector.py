@@ -39,7 +39,7 @@ BATCH = 25
 FILES = (AS_SAVED, "jpeg75", "jpeg50", "blur", "half")
 PROTECTION = Hardening(critic=False, levels=8, steps=4, share=0.4)
 ALARMS = 0.04  # of untouched faces: where a check's threshold is set; at most one in twenty on others
-CALLED_FAKE, DOUBTED = 0.015, 0.1  # of untouched faces: called fake, and not called real
+CALLED_FAKE, DOUBTED = 0.005, 0.1  # of untouched faces: called fake, and not called real
 FEWER = 10  # of the faces on which thresholds are set, one in so many is also judged after every channel
 console = Console(width=180)
 
@@ -205,7 +205,7 @@ def calibrate(data: FaceSet, count: int) -> None:
     real, untouched = real[::FEWER], untouched[::FEWER]
     teachers = [editor for editor in editors() if editor.name not in HELD_OUT]
     kinds = [Faces("real", False, real), *(made_by(editor, real) for editor in teachers)]
-    kinds += [protected_from(editor, real[::4]) for editor in teachers]
+    kinds += [protected_from(editor, real[::4]) for editor in editors()]
     features, made = _features(detector, kinds)
     random = np.random.default_rng(0)
     for name in DEFAULT_CHECKS:
