@@ -198,8 +198,8 @@ def test_json_is_strict_and_complete(report, small):
 
 def test_every_manipulated_picture_on_the_sheet_is_marked(monkeypatch, small):
     marked = []
-    original = sheet.mark
-    monkeypatch.setattr(sheet, "mark", lambda pixels: marked.append(pixels) or original(pixels))
+    original = effects.mark
+    monkeypatch.setattr(effects, "mark", lambda pixels: marked.append(pixels) or original(pixels))
     tile = np.full((128, 128, 3), 200, np.uint8)
     tiles = [effects.Manipulation(0, "stargan", f"edit {i}", tile, tile, bool(i)) for i in range(3)]
     picture = sheet.contact_sheet(small, small, tiles, "verdict")
