@@ -15,7 +15,7 @@ from shield.errors import (
 from shield.faces import Face, Framing
 from shield.objectives import objectives
 from shield.outline import outline
-from shield.photo import Photo, open_photo
+from shield.photo import WRITABLE, Photo, open_photo
 from shield.pipeline import Protection, protect, protect_file
 from shield.quality import Quality, evaluate_models
 from shield.recipe import CLASSES, PRESETS, Recipe
@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CLASSES",
     "PRESETS",
+    "WRITABLE",
     "BoundError",
     "Face",
     "FaceError",

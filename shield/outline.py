@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from shield.faces import Face
 from shield.photo import Photo
 
-INNER, OUTER = (255, 255, 255), (37, 99, 235)  # a light line on a dark one is seen on any photo
+INNER, OUTER = (255, 255, 255), (15, 118, 110)  # a light line on a dark one is seen on any photo
 WIDTH = 1 / 160  # of the photo's short side
 ROUNDING = 0.12  # of a face's height
 
