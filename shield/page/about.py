@@ -1,5 +1,7 @@
 """The tab that says what the page does, what it does not do, and with which networks that was tried."""
 
+import html
+
 import gradio as gr
 
 import shield
@@ -34,6 +36,12 @@ def about() -> None:
     """Lay the tab out."""
     gr.Markdown(ABOUT, elem_classes="prose")
     entries = shield.manifest() | shield.imported_models()
-    rows = [[name, entries[name].what, entries[name].licence] for name in shield.surrogates if name in entries]
-    gr.Dataframe(rows, headers=["network", "what it does", "licence"], interactive=False, wrap=True, show_label=False)
+    rows = "".join(map(_row, [entries[name] for name in shield.surrogates if name in entries]))
+    gr.HTML(f'<div class="scroll networks"><table><tbody>{rows}</tbody></table></div>')
     gr.Markdown(f"{END} shield {shield.__version__}.", elem_classes="prose")
+
+
+def _row(entry: shield.WeightsEntry) -> str:
+    """A network of the table; an imported one's words are the user's."""
+    name, what, licence = map(html.escape, (entry.name, entry.what, entry.licence))
+    return f'<tr><th scope="row">{name}</th><td>{what}</td><td>{licence}</td></tr>'

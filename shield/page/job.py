@@ -9,7 +9,9 @@ from typing import Generic, TypeVar
 import shield
 
 POLL = 0.2  # s between two looks at a job
-SEARCH_SHARE = 0.6  # of the time of a photo; the rest is verification
+TESTS = 30  # about as many as a verification makes; each takes about as long as a step of the search
+LOOKING = "Looking for faces"
+LOADING = "Loading the networks, the first time only, and looking for faces"
 
 T = TypeVar("T")
 
@@ -44,7 +46,8 @@ class Job(Generic[T]):
         self._began = time.monotonic()
         self._result: list[T] = []
         self._error: BaseException | None = None
-        self.moment = Moment("Loading the networks (the first time only) and looking for faces")
+        self._steps = 0
+        self.moment = Moment(LOADING)
 
     def cancel(self) -> None:
         """End the job at its next step."""
@@ -75,15 +78,16 @@ class Job(Generic[T]):
     def next_photo(self, number: int) -> None:
         """The work begins with this photo, counted from 0."""
         self._photo = number
-        self._tell("Looking for faces", 0.0)
+        self._tell(LOOKING if number else LOADING, 0.0)
 
     def searching(self, step: int, steps: int, best: float) -> None:
         """The search's progress."""
-        self._tell(f"Protecting: step {step} of {steps}", SEARCH_SHARE * step / steps)
+        self._steps = steps
+        self._tell(f"Protecting: step {step} of {steps}", step / (steps + TESTS))
 
     def verifying(self, done: int, total: int) -> None:
         """The progress of the verification after a search."""
-        self._tell(_checked(done, total), SEARCH_SHARE + (1 - SEARCH_SHARE) * done / total)
+        self._tell(_checked(done, total), (self._steps + done) / (self._steps + total))
 
     def checking(self, done: int, total: int) -> None:
         """The progress of a verification that is all there is to do."""

@@ -36,7 +36,7 @@ class ProtectTab:
                     label="Your photos", file_count="multiple", file_types=PHOTOS, height=170, elem_id="photos"
                 )
                 examples = _examples(options.examples)
-                preview = gr.HTML(elem_id="preview")
+                preview = gr.HTML(elem_id="preview", visible=False)
                 self.settings = Settings()
                 bench.buttons()
                 self.settings.fold()
@@ -48,15 +48,15 @@ class ProtectTab:
         )
         bench.wire(self.task, {self.photos, *self.settings.components})
 
-    def look(self, files: list[str] | None) -> tuple[str, gr.Button]:
+    def look(self, files: list[str] | None) -> tuple[gr.HTML, gr.Button]:
         """What is on the photos: every face outlined, before anything else."""
         if not files:
-            return "", gr.Button(interactive=False)
+            return gr.HTML(visible=False), gr.Button(interactive=False)
         with as_toast():
             self._check_number(files)
         size = ONE if len(files) == 1 else MANY
         tiles = "".join(_preview(file, size) for file in files)
-        return f'<div class="previews">{tiles}</div>', gr.Button(interactive=True)
+        return gr.HTML(f'<div class="previews">{tiles}</div>', visible=True), gr.Button(interactive=True)
 
     def task(self, values: Values) -> Task:
         """Protect the photos by the Recipe that the widgets stand for."""

@@ -14,6 +14,7 @@ from PIL import Image
 import shield
 from shield.page.pictures import picture
 from shield.page.private import forget
+from shield.page.status import IDLE
 
 PHOTO, CHANGE = "Protected photo", "The change, amplified"
 TILE = 160  # px
@@ -107,8 +108,8 @@ def _table(title: str, report: shield.Report) -> str:
 
 def _gallery(verification: shield.Verification) -> str:
     """Every manipulation before and after protection, by face and network."""
-    tiles = verification.manipulations
     known = {effect.surrogate: effect.seen for effect in verification.report.select()}
+    tiles = sorted(verification.manipulations, key=lambda tile: (tile.face, not known[tile.surrogate]))
     several = len(verification.report.faces) > 1
     parts = []
     for (face, surrogate), group in itertools.groupby(tiles, lambda tile: (tile.face, tile.surrogate)):
@@ -142,13 +143,13 @@ def forget_all(results: Sequence[Shown]) -> None:
 
 
 class View:
-    """The widgets of a result. Update them with what ``show`` and ``hide`` return."""
+    """The place of a status and the widgets of a result. Update them with what ``show`` and ``hide`` return."""
 
     def __init__(self, name: str) -> None:
         self.state = gr.State([], delete_callback=forget_all)
+        self.status = gr.HTML(IDLE, elem_id=f"{name}-status")
         with gr.Column(visible=False, elem_id=f"{name}-result", elem_classes="result") as self.box:
             self.choice = gr.Dropdown(label="Photo", visible=False, elem_id=f"{name}-choice")
-            self.verdict = gr.HTML(elem_id=f"{name}-verdict")
             self.slider = gr.ImageSlider(
                 label="Before and after", type="filepath", max_height=640, buttons=["fullscreen"], interactive=False
             )
@@ -170,11 +171,11 @@ class View:
     @property
     def components(self) -> list[Component]:
         """What ``show`` and ``hide`` update."""
-        return [self.state, self.box, self.choice, self.compare, *self._parts]
+        return [*self._parts, self.state, self.box, self.choice, self.compare]
 
     @property
     def _parts(self) -> list[Component]:
-        return [self.verdict, self.slider, self.gallery, self.details, *self.downloads.values()]
+        return [self.status, self.slider, self.gallery, self.details, *self.downloads.values()]
 
     def show(self, results: Sequence[Shown]) -> Updates:
         """Show the first of these; the others can be chosen."""
@@ -199,7 +200,7 @@ class View:
             for kind, button in self.downloads.items()
         }
         return {
-            self.verdict: result.verdict,
+            self.status: result.verdict,
             self.slider: (result.before, result.after if compare == PHOTO else result.change),
             self.gallery: result.gallery,
             self.details: result.details,

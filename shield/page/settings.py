@@ -1,6 +1,6 @@
 """The widgets that make a Recipe: strength for everybody, and behind one fold every other setting."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -19,9 +19,7 @@ class Settings:
 
     def __init__(self) -> None:
         choices = [(f"{name.capitalize()}: {preset.meaning}", name) for name, preset in shield.PRESETS.items()]
-        self.strength = gr.Radio(
-            choices, value=DEFAULT.preset, label="How strong may it be?", elem_id="strength", elem_classes="cards"
-        )
+        self.strength = gr.Radio(choices, value=DEFAULT.preset, label="How strong may it be?", elem_id="strength")
         self.widgets: dict[str, Component] = {}
 
     def fold(self) -> None:
@@ -61,7 +59,7 @@ class Settings:
 
 def _widgets() -> dict[str, Component]:
     """A widget per setting of the Recipe."""
-    return {
+    widgets: dict[str, Component] = {
         "surrogates": gr.CheckboxGroup(
             list(shield.surrogates),
             value=list(DEFAULT.surrogates),
@@ -74,36 +72,42 @@ def _widgets() -> dict[str, Component]:
             label="Robustness",
             info="What the protection should survive: the search goes through these in turn.",
         ),
-        **_choices("attack", shield.attacks, "Attack", "How to search."),
-        **_choices("bound", shield.bounds, "Bound", "The shape of the change."),
-        **_choices("objective", shield.objectives, "Objective", "What the search climbs."),
-        **_choices("classes", shield.CLASSES, "Edits", "All at once, or one after the other."),
-        "steps": gr.Slider(
-            1, MOST_STEPS, DEFAULT.steps, step=1, label="Steps", info="Of the search, at most.", elem_id="steps"
-        ),
-        "seed": gr.Number(
+    }
+    with gr.Row():
+        widgets["attack"] = _choice("attack", shield.attacks, "Attack", "How to search.")
+        widgets["objective"] = _choice("objective", shield.objectives, "Objective", "What the search climbs.")
+    with gr.Row():
+        widgets["bound"] = _choice("bound", shield.bounds, "Bound", "The shape of the change.")
+        widgets["classes"] = _choice("classes", shield.CLASSES, "Edits", "All at once, or one by one.")
+    widgets["steps"] = gr.Slider(
+        1, MOST_STEPS, DEFAULT.steps, step=1, label="Steps", info="Of the search, at most.", elem_id="steps"
+    )
+    with gr.Row():
+        widgets["seed"] = gr.Number(
             DEFAULT.seed,
             label="Seed",
-            info="Same seed, same photo: same bytes.",
+            info="Same seed: same bytes.",
             precision=0,
             minimum=0,
             elem_id="seed",
-        ),
-        "format": gr.Dropdown(
-            [("the photo's own", ""), *shield.WRITABLE],
+            min_width=140,
+        )
+        widgets["format"] = gr.Dropdown(
+            [("the photo's own", ""), *((name, name) for name in shield.WRITABLE)],
             value="",
             label="File format",
-            info="PNG keeps the protection best.",
+            info="PNG keeps most.",
             elem_id="format",
-        ),
-        "keep_exif": gr.Checkbox(DEFAULT.keep_exif, label="Keep the EXIF that names no place"),
-        "whole": gr.Checkbox(DEFAULT.whole, label="Treat the picture as one region: look for no faces"),
-    }
+            min_width=140,
+        )
+    widgets["keep_exif"] = gr.Checkbox(DEFAULT.keep_exif, label="Keep the EXIF that names no place")
+    widgets["whole"] = gr.Checkbox(DEFAULT.whole, label="Treat the picture as one region: look for no faces")
+    return widgets
 
 
-def _choices(name: str, known: Any, label: str, info: str) -> dict[str, Component]:
+def _choice(name: str, known: Iterable[str], label: str, info: str) -> gr.Dropdown:
     """A list to choose one of; its default is the Recipe's."""
-    return {name: gr.Dropdown(list(known), value=getattr(DEFAULT, name), label=label, info=info)}
+    return gr.Dropdown(list(known), value=getattr(DEFAULT, name), label=label, info=info, min_width=140)
 
 
 def _spelled(recipe: shield.Recipe) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ from shield.page.detect import DetectTab
 from shield.page.endpoints import Endpoints
 from shield.page.options import Options
 from shield.page.protect import ProtectTab
-from shield.page.theme import STYLES, theme
+from shield.page.theme import SCRIPT, STYLES, theme
 from shield.page.verify import VerifyTab
 
 HEADER = """
@@ -66,4 +66,5 @@ def serve(
         pwa=False,
         theme=theme(),
         css_paths=STYLES,
+        js=SCRIPT.read_text(encoding="utf-8"),
     )

@@ -42,13 +42,12 @@ class Workbench:
 
     def outcome(self) -> None:
         """Lay out the place of progress and result."""
-        self.status = gr.HTML(IDLE, elem_id=f"{self.name}-status")
         self.view = View(self.name)
 
     def wire(self, task: Callable[[Values], Task], inputs: set[Component]) -> None:
         """A click runs ``task`` on the values of ``inputs``. What cannot be used raises a ShieldError in there."""
-        outputs = [self.go, self.stop, self.status, *self.view.components]
-        run = self.go.click(self._start, self.view.state, outputs, **QUIETLY).then(
+        outputs = [*self.view.components, self.go, self.stop]
+        run = self.go.click(self._start, self.view.state, outputs, scroll_to_output=True, **QUIETLY).then(
             self._runner(task),
             inputs,
             outputs,
@@ -57,7 +56,7 @@ class Workbench:
             concurrency_limit=self.options.together,
             concurrency_id=QUEUE,
         )
-        self.stop.click(self._cancel, None, [self.go, self.stop, self.status], cancels=[run], **QUIETLY)
+        self.stop.click(self._cancel, None, [self.view.status, self.go, self.stop], cancels=[run], **QUIETLY)
 
     def _start(self, old: Sequence[Shown]) -> Updates:
         """Right after the click: it was heard, and it can be taken back."""
@@ -76,11 +75,11 @@ class Workbench:
                     results = job.result()
                 for complaint in asked.complaints:
                     gr.Warning(complaint, title="One photo was left out")
-                yield self._ready("") | self.view.show(results)
+                yield self._ready() | self.view.show(results)
             except StoppedError:
-                yield self._ready(CANCELLED)
+                yield self._ready() | {self.view.status: CANCELLED}
             except gr.Error:
-                yield self._ready(IDLE)
+                yield self._ready() | {self.view.status: IDLE}
                 raise
             finally:
                 self.jobs.pop(visitor, None)
@@ -91,10 +90,10 @@ class Workbench:
         """Stop at once, and leave nothing."""
         if job := self.jobs.get(request.session_hash or ""):
             job.cancel()
-        return self._ready(CANCELLED)
+        return self._ready() | {self.view.status: CANCELLED}
 
     def _busy(self, status: str) -> Updates:
-        return {self.go: gr.Button(visible=False), self.stop: gr.Button(visible=True), self.status: status}
+        return {self.go: gr.Button(visible=False), self.stop: gr.Button(visible=True), self.view.status: status}
 
-    def _ready(self, status: str) -> Updates:
-        return {self.go: gr.Button(visible=True), self.stop: gr.Button(visible=False), self.status: status}
+    def _ready(self) -> Updates:
+        return {self.go: gr.Button(visible=True), self.stop: gr.Button(visible=False)}

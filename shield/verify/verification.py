@@ -89,7 +89,10 @@ def find_faces(source: Source, whole: bool = False) -> list[Face]:
     faces = detect(photo.pixels)
     if not faces:
         name = photo.path or "The photo"
-        raise FaceError(f"{name} shows no face of 40 pixels or more; use --whole to treat it as one region.")
+        raise FaceError(
+            f"{name} shows no face of 40 pixels or more; choose another photo, or "
+            "treat the picture as one region (--whole)."
+        )
     return faces
 
 
