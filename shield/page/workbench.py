@@ -13,6 +13,7 @@ from shield.page.options import Options
 from shield.page.result import QUIETLY, Shown, Updates, View, forget_all
 from shield.page.status import CANCELLED, IDLE, progress_bar, waiting
 
+NEAREST = "{behavior: 'smooth', block: 'nearest'}"
 QUEUE = "shield"  # whatever searches or verifies waits in this one queue
 
 Values = dict[Component, Any]
@@ -46,8 +47,9 @@ class Workbench:
 
     def wire(self, task: Callable[[Values], Task], inputs: set[Component]) -> None:
         """A click runs ``task`` on the values of ``inputs``. What cannot be used raises a ShieldError in there."""
+        self.go.click(None, js=f"() => document.querySelector('#{self.name}-status').scrollIntoView({NEAREST})")
         outputs = [*self.view.components, self.go, self.stop]
-        run = self.go.click(self._start, self.view.state, outputs, scroll_to_output=True, **QUIETLY).then(
+        run = self.go.click(self._start, self.view.state, outputs, **QUIETLY).then(
             self._runner(task),
             inputs,
             outputs,
