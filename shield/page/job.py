@@ -99,7 +99,7 @@ class Job(Generic[T]):
             raise StoppedError
         if spent > self._limit:
             raise TimeUpError(f"This took longer than {self._limit:g} s, which is the limit here; try a smaller photo.")
-        share = (self._photo + share) / self._photos
+        share = max(self.moment.share, (self._photo + share) / self._photos)  # a bar never runs backwards
         left = spent * (1 - share) / share if share > 0 else None
         if self._photos > 1:
             words = f"Photo {self._photo + 1} of {self._photos}. {words}"

@@ -42,7 +42,7 @@ class ProtectTab:
                 self.settings.fold()
             with gr.Column(scale=6, min_width=320):
                 bench.outcome()
-        examples.click(lambda row: row[0], examples, self.photos, **QUIETLY)
+        examples.click(lambda row: row, examples, self.photos, **QUIETLY)
         self.photos.change(
             self.look, self.photos, [preview, bench.go], show_progress="hidden", api_visibility="private"
         )

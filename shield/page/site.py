@@ -2,9 +2,8 @@
 
 import gradio as gr
 
-import shield
 from shield.page.about import about
-from shield.page.detect import DetectTab
+from shield.page.detect import DETECT, DetectTab
 from shield.page.endpoints import Endpoints
 from shield.page.options import Options
 from shield.page.protect import ProtectTab
@@ -29,7 +28,7 @@ def build(options: Options) -> gr.Blocks:
                 ProtectTab(options)
             with gr.Tab("Verify"):
                 VerifyTab(options)
-            if hasattr(shield, "detect"):
+            if DETECT is not None:
                 with gr.Tab("Detect"):
                     DetectTab(options)
             with gr.Tab("About"):

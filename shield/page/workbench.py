@@ -13,6 +13,7 @@ from shield.page.options import Options
 from shield.page.result import QUIETLY, Shown, Updates, View, forget_all
 from shield.page.status import CANCELLED, IDLE, progress_bar, waiting
 
+OURS = "shield itself failed here. Try once more, or another photo; the log says what happened."
 NEAREST = "{behavior: 'smooth', block: 'nearest'}"
 QUEUE = "shield"  # whatever searches or verifies waits in this one queue
 
@@ -80,9 +81,9 @@ class Workbench:
                 yield self._ready() | self.view.show(results)
             except StoppedError:
                 yield self._ready() | {self.view.status: CANCELLED}
-            except gr.Error:
+            except Exception as error:
                 yield self._ready() | {self.view.status: IDLE}
-                raise
+                raise error if isinstance(error, gr.Error) else gr.Error(OURS) from error
             finally:
                 self.jobs.pop(visitor, None)
 
