@@ -21,8 +21,8 @@ class VerifyTab:
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
                 with gr.Row():
-                    self.original = _photo("The photo as it was", "original")
-                    self.protected = _photo("The photo to be posted", "protected")
+                    self.original = _photo("Original photo", "original")
+                    self.protected = _photo("Protected photo", "protected")
                 self.adversaries = gr.Checkbox(
                     label="Also try what undoes a protection",
                     info="Cleaning the photo before manipulating it, and networks hardened against it. Takes longer.",

@@ -152,8 +152,13 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """In a word or two, of the manipulations the search worked on: "protected", "partly ..." or "not ..."."""
-        broken, total = self._counts(PROTECTED, self._worked_on())[AS_SAVED]
+        """In a word or two: "protected", "partly protected" or "not protected".
+
+        Of the manipulations that the search worked on, on the saved file and after a social network's compression.
+        """
+        counts = self._counts(PROTECTED, self._worked_on())
+        rows = [counts[channel] for channel in (AS_SAVED, SOCIAL) if channel in counts]
+        broken, total = (sum(column) for column in zip(*rows, strict=True))
         return "protected" if broken == total else "partly protected" if broken else "not protected"
 
     def headline(self) -> str:
