@@ -18,7 +18,7 @@ from shield.outline import outline
 from shield.photo import WRITABLE, Photo, open_photo
 from shield.pipeline import Protection, protect, protect_file
 from shield.quality import Quality, evaluate_models
-from shield.recipe import CLASSES, PRESETS, Recipe
+from shield.recipe import CLASSES, PLAIN, PRESETS, ROBUST, Recipe
 from shield.spelling import command_line, python_lines
 from shield.surrogates import Surrogate, families, import_model, register_surrogate, remove_model, surrogates
 from shield.training import recipes, train_model
@@ -30,7 +30,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CLASSES",
+    "PLAIN",
     "PRESETS",
+    "ROBUST",
     "WRITABLE",
     "BoundError",
     "Face",

@@ -72,8 +72,14 @@ def protect(
         str, typer.Option(help=f"How to take the edits: {', '.join(shield.CLASSES)}.")
     ] = DEFAULT.classes,
     transform: Annotated[
-        list[str] | None, typer.Option(help=f"Search through this (repeatable): {', '.join(shield.transforms)}.")
+        list[str] | None,
+        typer.Option(
+            help=f"Search through this (repeatable; a+b: one, then the other): {', '.join(shield.transforms)}."
+        ),
     ] = None,
+    robust: Annotated[
+        bool, typer.Option("--robust/--no-robust", help="Search through what the web does, or the plain photo: faster.")
+    ] = True,
     steps: Annotated[int, typer.Option(help="Steps of the search, at most.")] = DEFAULT.steps,
     seed: Annotated[int, typer.Option(help="Same seed, same photo: same bytes.")] = DEFAULT.seed,
     format: Annotated[
@@ -101,7 +107,7 @@ def protect(
             objective=objective,
             edits=tuple(edit or DEFAULT.edits),
             classes=classes,
-            transforms=tuple(transform or DEFAULT.transforms),
+            transforms=tuple(transform or (shield.ROBUST if robust else shield.PLAIN)),
             steps=steps,
             seed=seed,
             format=format,
@@ -361,8 +367,3 @@ def _ways(report: Report) -> list[str]:
 
 def _shares(counts: dict[str, tuple[int, int]]) -> list[str]:
     return [f"{broken}/{total}" for broken, total in counts.values()]
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    app()

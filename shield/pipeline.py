@@ -39,7 +39,7 @@ from shield.photo import (
 from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
-from shield.transforms import Transform, View, transforms
+from shield.transforms import Transform, View, load_transform
 from shield.verify import Counted, Report, Verification, find_faces, is_about_another, report_path, verify
 
 BISECTIONS = 7
@@ -151,7 +151,7 @@ def protect(
     data = _fit(original, regions, changes, obeys)
     fitted = time.perf_counter()
     result = decode(data)
-    verification = verify(photo, result, recipe=recipe, faces=faces, progress=verifying)
+    verification = verify(photo, result, recipe=recipe, faces=faces, device=recipe.device, progress=verifying)
     seconds = {"search": searched - began, "fit": fitted - searched, **verification.report.seconds}
     verification = replace(verification, report=replace(verification.report, seconds=seconds))
     return Protection(photo, result, data, verification)
@@ -200,7 +200,7 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
     generator = torch.Generator().manual_seed(recipe.seed)
     view = View(region.working_size[1] / region.width, max(pixels.shape[:2]))
     measure = objectives[recipe.objective]
-    roads = [transforms[name](view, generator) for name in recipe.transforms]
+    roads = [load_transform(name, view, generator) for name in recipe.transforms]
 
     def term(surrogate: Surrogate, road: Transform) -> Term:
         clean = warp(crop, road.frame(region.local_face), surrogate.size, surrogate.framing)

@@ -201,7 +201,7 @@ def test_verify_refuses_photos_of_different_size(photo, tmp_path):
 @pytest.mark.parametrize("when", ["shield.pipeline._fit", "shield.photo.os.replace"])
 def test_ctrl_c_leaves_nothing(photo, when):
     code = (
-        "import os, signal, unittest.mock as mock; from shield.cli import main\n"
+        "import os, signal, unittest.mock as mock; from shield.__main__ import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"with mock.patch({when!r}, lambda *_: os.kill(os.getpid(), signal.SIGINT)): main()"
     )

@@ -47,10 +47,10 @@ MAY_USE = {
     "quality": "errors faces lpips photo surrogates training",
     "training": "attacks bounds device errors faces registry surrogates",
     "bench": "attacks bounds device disruption errors faces lpips objectives photo pipeline recipe region registry "
-    "shield surrogates verify masking weights",
+    "shield surrogates training verify masking weights",
     "cli": "shield",
     "page": "shield",
-    "__main__": "cli",
+    "__main__": "bench cli",
 }
 ADVICE = "if that is meant, say so in MAY_USE of tests/test_layout.py"
 NAMELESS = {"utils.py", "util.py", "helpers.py", "helper.py", "common.py", "misc.py"}

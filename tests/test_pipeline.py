@@ -21,12 +21,13 @@ from shield.surrogates.stargan import EDITS
 from shield.verify.effects import face_crop
 from shield.verify.visibility import face_visibility
 
-QUICK = shield.Recipe(steps=20)
+QUICK = shield.Recipe(steps=20, transforms=shield.PLAIN)
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.usefixtures("brief")
 
 
 @pytest.fixture(scope="module")
-def protected(small):
+def protected(small, brief):
     return shield.protect(small, QUICK)
 
 
@@ -109,14 +110,18 @@ def test_a_tiny_bound_is_kept_by_shrinking(small):
     assert not protection.report.reached
 
 
-def test_same_recipe_same_bytes_and_another_seed_other_bytes(small, protected):
-    assert shield.protect(small, QUICK).data == protected.data
-    assert shield.protect(small, shield.Recipe(steps=6, seed=1)).data != protected.data
+def test_same_recipe_same_bytes_and_another_seed_other_bytes(small):
+    first, again, other = (
+        shield.protect(small, shield.Recipe(steps=3, seed=seed, transforms=("jpeg75", "reframed"))).data
+        for seed in (0, 0, 1)
+    )
+    assert first == again != other
 
 
-def test_arrays_pictures_and_floats_are_the_same_photo(small, protected):
-    assert shield.protect(Image.fromarray(small), QUICK).data == protected.data
-    assert shield.protect(small / 255, QUICK).data == protected.data
+def test_arrays_pictures_and_floats_are_the_same_photo(small):
+    recipe = replace(QUICK, steps=2)
+    first, *others = (shield.protect(s, recipe).data for s in (small, Image.fromarray(small), small / 255))
+    assert all(other == first for other in others)
 
 
 def test_random_state_and_weights_stay(small):
@@ -239,7 +244,7 @@ def test_neither_photo_is_overwritten_by_the_sheet(tmp_path, protected, small):
 
 def test_the_whole_picture_can_be_one_region(small):
     left = small[:, :240]
-    protection = shield.protect(left, shield.Recipe(steps=4, whole=True))
+    protection = shield.protect(left, replace(QUICK, steps=4, whole=True))
     (face,) = protection.report.faces
     assert face.box == (0, 0, 240, 320)
     assert protection.report.face_lpips <= 0.05
@@ -297,6 +302,7 @@ def test_alpha_and_profile_travel(tmp_path, small):
         ({"steps": 0}, "at least 1"),
         ({"quality": 101}, "1 to 100"),
         ({"seed": -1}, "from 0"),
+        ({"transforms": ("half+magic",)}, "no transform named 'magic'"),
     ],
 )
 def test_a_bad_setting_is_refused_with_a_sentence(settings, words):
@@ -311,6 +317,20 @@ def test_presets():
     assert shield.Recipe() == shield.Recipe().with_preset("balanced")
     with pytest.raises(shield.RecipeError, match="subtle, balanced, strong"):
         shield.Recipe().with_preset("huge")
+
+
+def test_the_recipes_device_is_the_verifications_too(small, monkeypatch):
+    asked = Mock(side_effect=shield.verify)
+    monkeypatch.setattr(pipeline, "verify", asked)
+    shield.protect(small, replace(QUICK, steps=1, device="cpu"))
+    assert asked.call_args.kwargs["device"] == "cpu"
+
+
+def test_a_robust_search_holds_after_the_codec_where_a_plain_one_does_not(small, protected):
+    robust = shield.protect(small, replace(QUICK, transforms=shield.ROBUST)).report
+    assert robust.bound_kept
+    far = [min(e.distance for e in r.select(channel="jpeg75", surrogate="stargan")) for r in (protected.report, robust)]
+    assert far[1] > 1.5 * far[0]
 
 
 def test_an_unknown_device_is_a_sentence(small):

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from shield.faces import Face, crop_matrix, whole_picture
 from shield.photo import to_pixels, to_tensor
 from shield.region import region_of
-from shield.transforms import Transform, View, transforms
+from shield.transforms import Chain, Transform, View, load_transform, transforms
 from shield.transforms.blur import Blur
 from shield.transforms.codec import FAINT, _tables, kept, stand_in
 from shield.transforms.resize import Resize
@@ -152,3 +152,17 @@ def test_reframing_moves_turns_and_scales_the_frame_by_the_measures() -> None:
 def test_the_region_of_a_reframed_face_is_still_in_the_photo() -> None:
     region = region_of(whole_picture(200, 200).reframed((0.04, 0.04), 1.08, 4.0), 200, 200)
     assert (region.left, region.top, region.right, region.bottom) == (0, 0, 200, 200)
+
+
+def test_a_chain_is_one_transform_after_the_other(picture: Tensor) -> None:
+    chain = load_transform("half+jpeg75", FULL, seeded())
+    assert isinstance(chain, Chain)
+    expected = made("jpeg75")(made("half")(picture, seeded()), seeded())
+    assert torch.equal(chain(picture, seeded()), expected)
+    assert expected.shape[-2:] == (150, 126)
+
+
+def test_a_chain_frames_as_its_parts_do() -> None:
+    face = whole_picture(200, 200)
+    chained = load_transform("reframed+blur", FULL, seeded()).frame(face)
+    assert chained == load_transform("reframed", FULL, seeded()).frame(face) != face

@@ -1,1 +1,5 @@
-"""Benchmarks: experiments over many photos, printed as tables. Run them with ``python -m shield.bench.NAME --help``."""
+"""Benchmarks: experiments over many photos, printed as tables: ``shield bench NAME``."""
+
+from shield.bench.command import app
+
+__all__ = ["app"]

@@ -1,6 +1,6 @@
 """Protect every photo of a folder and print what holds on the reopened files.
 
-python -m shield.bench.portraits FOLDER --preset subtle --format jpeg
+shield bench portraits FOLDER --preset subtle --format jpeg
 """
 
 import json

@@ -1,6 +1,6 @@
 """Show what the manipulators of models/ make of photos: the sample sheets on their cards.
 
-python -m shield.bench.samples FOLDER OUT
+shield bench samples FOLDER OUT
 """
 
 from pathlib import Path

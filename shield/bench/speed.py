@@ -1,6 +1,6 @@
 """How fast the search is, next to the plain loop that published code runs; and what a large photo costs.
 
-python -m shield.bench.speed PHOTO [--large]
+shield bench speed PHOTO [--large]
 """
 
 import statistics

@@ -34,7 +34,7 @@ class GANimationRecipe(Optimisation):
     attention: float = 6.0  # for attention elsewhere than on what the warp changes
     expression: float = 3.0
     smoothness: float = 1e-4  # for the attention's total variation
-    steps: int = 5_200
+    steps: int = 8_500
     lead: int = 500  # from a reader that knows nothing, attention learns to copy for good
     calibration: float = 0.01  # how fast the reader's confidence is learnt
 
@@ -88,7 +88,7 @@ class GANimationTraining(AdversarialTraining):
 
     def targets(self, labels: Tensor) -> Tensor:
         borrowed = self.labels[self.sampler.draw(len(labels))]
-        invented = 2 * torch.rand(borrowed.shape, generator=self.sampler.generator) - 1
+        invented = FURTHEST * (2 * torch.rand(borrowed.shape, generator=self.sampler.generator) - 1)
         coin = torch.rand(len(labels), 1, generator=self.sampler.generator) < 0.5
         return torch.where(coin, borrowed, invented)
 

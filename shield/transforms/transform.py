@@ -3,7 +3,7 @@
 A search that climbs through transforms climbs their expectation (EOT; Athalye et al. 2018, arXiv 1707.07397).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +44,7 @@ class Unframed:
 
 
 AS_SAVED = "none"
+JOINED = "+"
 transforms: Registry[Callable[[View, Generator], Transform]] = Registry("transform")
 
 
@@ -52,6 +53,38 @@ class AsSaved(Unframed):
 
     def __call__(self, view: Tensor, generator: Generator) -> Tensor:
         return view
+
+
+class Chain:
+    """One transform after the other, each made for the view that goes into the first."""
+
+    def __init__(self, parts: Sequence[Transform]) -> None:
+        self.parts = parts
+
+    def __call__(self, view: Tensor, generator: Generator) -> Tensor:
+        for part in self.parts:
+            view = part(view, generator)
+        return view
+
+    def frame(self, face: Face) -> Face:
+        for part in self.parts:
+            face = part.frame(face)
+        return face
+
+
+def load_transform(name: str, view: View, generator: Generator) -> Transform:
+    """The transform of that name for a view; "half+jpeg75" is the one, then the other.
+
+    Raises RecipeError for an unknown name.
+    """
+    parts = [transforms[part](view, generator) for part in name.split(JOINED)]
+    return parts[0] if len(parts) == 1 else Chain(parts)
+
+
+def check_transform(name: str) -> None:
+    """Raises RecipeError where ``load_transform`` knows no such name."""
+    for part in name.split(JOINED):
+        transforms[part]
 
 
 @transforms.register(AS_SAVED)

@@ -1,0 +1,15 @@
+"""The program ``shield``: the command line and the benchmarks. Also ``python -m shield``."""
+
+from shield.bench import app as bench
+from shield.cli import app
+
+app.add_typer(bench, name="bench")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

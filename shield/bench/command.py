@@ -1,0 +1,9 @@
+"""``shield bench``: every experiment as a command."""
+
+import typer
+
+from shield.bench import ablation, portraits, samples, speed
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run an experiment and print its table.")
+for _module in (ablation, portraits, samples, speed):
+    app.command(_module.__name__.rpartition(".")[2])(_module.main)
