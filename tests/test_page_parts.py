@@ -1,7 +1,9 @@
 """The page's parts without a browser: jobs, complaints, the words for results and verdicts."""
 
 import html
+import os
 import threading
+import zipfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +11,9 @@ import pytest
 from PIL import Image
 
 import shield
-from shield.page import detect, job, private
+from shield.page import detect, job, private, protect
 from shield.page.complaint import sentence
+from shield.page.result import Shown
 from shield.page.status import progress_bar
 
 
@@ -102,7 +105,54 @@ def test_every_run_has_a_folder_of_its_own_that_can_be_forgotten():
     private.forget(one)
     assert not one.exists() and other.exists()
     assert private.FOLDER.stat().st_mode & 0o077 == 0
-    private.forget(other)
+    os.utime(other, (0, 0))
+    private.forget(private.new_folder())
+    assert not other.exists()  # of long ago
+
+
+def batch(monkeypatch, tmp_path, names, fails):
+    """A batch of photos, protected by a stand-in that writes one file each and fails for some."""
+
+    def protected(file, recipe, folder, this):
+        this.searching(0, 1, 0.0)
+        folder.mkdir()
+        (folder / file.name).write_text(str(file))
+        if file.parent.name in fails:
+            raise fails[file.parent.name]
+        return Shown(file.name, "", "", "", folder / "before.png", folder, folder, {"photo": folder / file.name})
+
+    monkeypatch.setattr(protect, "protected", protected)
+    files = [tmp_path / str(number) / name for number, name in enumerate(names)]
+    return protect.Batch(files, shield.Recipe())
+
+
+def folders():
+    return set(private.RESULTS.iterdir())
+
+
+def test_photos_of_one_name_lie_apart_in_the_archive(monkeypatch, tmp_path):
+    work = batch(monkeypatch, tmp_path, ["me.jpg", "me.jpg", "you.jpg"], {"1": shield.FaceError("no <face>")})
+    results = work.protect(job.Job(work.protect, 3, 60))
+    assert work.complaints == ["no &lt;face&gt;"]
+    with zipfile.ZipFile(results[0].files["zip"]) as archive:
+        assert archive.namelist() == ["1/me.jpg", "2/you.jpg"]
+        assert archive.read("2/you.jpg").decode() == str(tmp_path / "2" / "you.jpg")
+
+
+@pytest.mark.parametrize(
+    ("names", "fails", "error"),
+    [
+        (["me.jpg"], {"0": shield.FaceError("no face")}, shield.FaceError),
+        (["a.jpg", "b.jpg"], {"0": shield.FaceError("x"), "1": shield.FaceError("y")}, shield.InputError),
+        (["a.jpg", "b.jpg"], {"1": job.TimeUpError("late")}, job.TimeUpError),
+        (["a.jpg", "b.jpg"], {"1": job.StoppedError()}, job.StoppedError),
+    ],
+)
+def test_a_batch_that_fails_leaves_nothing(monkeypatch, tmp_path, names, fails, error):
+    work, before = batch(monkeypatch, tmp_path, names, fails), folders()
+    with pytest.raises(error):
+        work.protect(job.Job(work.protect, len(names), 60))
+    assert folders() == before
 
 
 @dataclass

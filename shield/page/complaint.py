@@ -12,7 +12,7 @@ from shield.page.private import without_folders
 
 def sentence(error: shield.ShieldError) -> str:
     """The error's sentence, with files called by their names alone, and escaped: toasts are HTML."""
-    return html.escape(without_folders(str(error)))
+    return html.escape(without_folders(str(error)), quote=False)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from shield.page.complaint import as_toast
 from shield.page.detect import DETECT
 from shield.page.job import Job
 from shield.page.options import Options
-from shield.page.private import new_folder
+from shield.page.private import kept_on_success
 from shield.page.workbench import QUEUE
 
 
@@ -35,19 +35,18 @@ class Endpoints:
         """Protect a photo. ``settings``: of the Recipe, by name, and "preset"; those left out are the defaults."""
         chosen = dict(settings or {})
         preset = chosen.pop("preset", None)
-        copy = Path(shutil.copy(photo, new_folder()))
-        with as_toast():
+        with as_toast(), kept_on_success() as folder:
             recipe = shield.Recipe.of(chosen)
             recipe = recipe if preset is None else recipe.with_preset(preset)
-            job = self._job()
+            copy, job = Path(shutil.copy(photo, folder)), self._job()
             protection, written = shield.protect_file(copy, None, recipe, job.searching, job.verifying)
-        copy.unlink()
+            copy.unlink()
         return str(written[0]), json.loads(protection.report.to_json()), str(written[2])
 
     def verify(self, photo: str, protected: str) -> tuple[Any, str]:
         """Measure on the original and the protected file what the protection does."""
-        sheet = new_folder() / "sheet.png"
-        with as_toast():
+        with as_toast(), kept_on_success() as folder:
+            sheet = folder / "sheet.png"
             verification = shield.verify(photo, protected, progress=self._job().checking)
             verification.save_sheet(sheet)
         return json.loads(verification.report.to_json()), str(sheet)

@@ -14,7 +14,7 @@ from shield.page.complaint import as_toast, sentence
 from shield.page.job import Job, TimeUpError
 from shield.page.options import Options
 from shield.page.pictures import picture
-from shield.page.private import forget, new_folder
+from shield.page.private import kept_on_success
 from shield.page.result import QUIETLY, Shown, shown
 from shield.page.settings import Settings
 from shield.page.workbench import Task, Values, Workbench
@@ -82,8 +82,8 @@ class Batch:
 
     def protect(self, job: Job[list[Shown]]) -> list[Shown]:
         """The work of a job. Leaves nothing where it is cancelled; raises the complaint about a photo that is alone."""
-        folder, results = new_folder(), list[Shown]()
-        try:
+        results = list[Shown]()
+        with kept_on_success() as folder:
             for number, file in enumerate(self.files):
                 job.next_photo(number)
                 try:
@@ -94,10 +94,7 @@ class Batch:
                     self.complaints.append(sentence(error))
             if not results:
                 raise shield.InputError("None of these photos can be protected; try others.")
-        except BaseException:
-            forget(folder)
-            raise
-        return _zipped(results, folder / "shield.zip") if len(self.files) > 1 else results
+            return _zipped(results, folder / "shield.zip") if len(self.files) > 1 else results
 
 
 def protected(file: Path, recipe: shield.Recipe, folder: Path, job: Job[list[Shown]]) -> Shown:

@@ -6,6 +6,7 @@ from shield.page.about import about
 from shield.page.detect import DETECT, DetectTab
 from shield.page.endpoints import Endpoints
 from shield.page.options import Options
+from shield.page.private import KEEP
 from shield.page.protect import ProtectTab
 from shield.page.theme import SCRIPT, STYLES, theme
 from shield.page.verify import VerifyTab
@@ -15,7 +16,6 @@ HEADER = """
 <p>Post your photo. Keep your face yours: networks that manipulate faces break on a protected photo.</p></header>
 """
 CLEAN = 600  # s between two looks for old files
-KEEP = 3600  # s that a file is kept
 
 
 def build(options: Options) -> gr.Blocks:

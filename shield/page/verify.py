@@ -7,7 +7,7 @@ import gradio as gr
 import shield
 from shield.page.job import Job
 from shield.page.options import Options
-from shield.page.private import forget, new_folder
+from shield.page.private import kept_on_success
 from shield.page.protect import PHOTOS
 from shield.page.result import Shown, shown
 from shield.page.workbench import Task, Values, Workbench
@@ -51,16 +51,12 @@ class VerifyTab:
 
 def verified(original: Path, protected: Path, adversaries: bool, job: Job[list[Shown]]) -> Shown:
     """The two files compared. Leaves nothing where that is cancelled."""
-    folder = new_folder()
-    try:
+    with kept_on_success() as folder:
         verification = shield.verify(original, protected, adversaries=adversaries, progress=job.checking)
         report, sheet = (folder / f"{protected.stem}.verified{ending}" for ending in (".json", ".sheet.png"))
         report.write_text(verification.report.to_json(), encoding="utf-8")
         verification.save_sheet(sheet)
         return shown(protected.name, verification, folder, {"report": report, "sheet": sheet})
-    except BaseException:
-        forget(folder)
-        raise
 
 
 def _photo(label: str, name: str) -> gr.File:
