@@ -42,7 +42,3 @@ def main(
             target = out / f"{surrogate.name}.jpg"
             sample_sheet(surrogate.name, surrogate.edits, rows).save(target, quality=QUALITY)
             console.print(f"wrote {target}", markup=False, highlight=False)
-
-
-if __name__ == "__main__":
-    typer.run(main)
