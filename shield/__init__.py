@@ -13,15 +13,18 @@ from shield.errors import (
     ShieldError,
     WeightsError,
 )
-from shield.faces import Framing
+from shield.faces import Face, Framing
 from shield.objectives import objectives
+from shield.outline import outline
+from shield.photo import WRITABLE, Photo, open_photo
 from shield.pipeline import Protection, protect, protect_file
 from shield.quality import Quality, evaluate_models
 from shield.recipe import CLASSES, PLAIN, PRESETS, ROBUST, STARTS, Recipe
+from shield.spelling import command_line, python_lines
 from shield.surrogates import Surrogate, families, import_model, register_surrogate, remove_model, surrogates
 from shield.training import recipes, train_model
 from shield.transforms import transforms
-from shield.verify import Report, Verification, verify
+from shield.verify import Manipulation, Report, Verification, find_faces, verify
 from shield.weights import ImportedEntry, WeightsEntry, check_weights, imported_models, manifest
 
 __version__ = "0.1.0"
@@ -32,11 +35,15 @@ __all__ = [
     "PRESETS",
     "ROBUST",
     "STARTS",
+    "WRITABLE",
     "BoundError",
+    "Face",
     "FaceError",
     "Framing",
     "ImportedEntry",
     "InputError",
+    "Manipulation",
+    "Photo",
     "PhotoError",
     "Protection",
     "Quality",
@@ -55,17 +62,22 @@ __all__ = [
     "attacks",
     "bounds",
     "check_weights",
+    "command_line",
     "detect",
     "detectors",
     "evaluate_models",
     "families",
+    "find_faces",
     "flaws",
     "import_model",
     "imported_models",
     "manifest",
     "objectives",
+    "open_photo",
+    "outline",
     "protect",
     "protect_file",
+    "python_lines",
     "recipes",
     "register_surrogate",
     "remove_model",

@@ -396,21 +396,17 @@ def _show(report: Report, as_json: bool) -> None:
 def _table(report: Report) -> Table:
     """Disrupted edits of all after each channel: a row per surrogate, then the controls."""
     table = Table("disrupted", *_ways(report))
-    for name in report.surrogates():
-        table.add_row(_titled(report, name), *_counts(report, "protected", name))
-    table.add_section()
-    table.add_row("control: saved only", *_counts(report, "resaved"))
-    table.add_row("control: noise", *_counts(report, "noise"))
+    for number, (title, counts) in enumerate(report.table().items(), 1):
+        table.add_row(title, *_shares(counts), end_section=number == len(report.surrogates()))
     return table
 
 
 def _adversary_table(report: Report) -> Table:
     """Disrupted edits of all after what each adversary does: a column per manipulator, then the control."""
     side = report.other_side
-    columns = {_titled(side, name): _counts(side, "protected", name) for name in side.surrogates()}
-    columns["control: original"] = _counts(side, "resaved")
+    columns = side.table()
     table = Table("disrupted after", *columns)
-    for row in zip(_ways(side), *columns.values(), strict=True):
+    for row in zip(_ways(side), *map(_shares, columns.values()), strict=True):
         table.add_row(*row)
     return table
 
@@ -419,11 +415,5 @@ def _ways(report: Report) -> list[str]:
     return ["as saved" if channel == "none" else channel for channel in report.channels()]
 
 
-def _titled(report: Report, surrogate: str) -> str:
-    unseen = report.recipe and not any(effect.seen for effect in report.select(surrogate=surrogate))
-    return f"{surrogate}, unseen" if unseen else surrogate
-
-
-def _counts(report: Report, picture: str, surrogate: str | None = None) -> list[str]:
-    rows = [report.select(picture, channel, surrogate) for channel in report.channels()]
-    return [f"{sum(effect.disrupted for effect in row)}/{len(row)}" for row in rows]
+def _shares(counts: dict[str, tuple[int, int]]) -> list[str]:
+    return [f"{broken}/{total}" for broken, total in counts.values()]

@@ -62,7 +62,7 @@ _BY_NAME = {extension[1:]: name for name, kind in FORMATS.items() for extension 
 _BY_NAME |= {name: name for name in FORMATS}
 # Phones write MPO: a JPEG file with further pictures behind the first.
 _BY_PILLOW = {kind.pillow: name for name, kind in FORMATS.items()} | {"MPO": "jpeg"}
-_WRITABLE = ", ".join(name for name, kind in FORMATS.items() if kind.writable)
+WRITABLE = tuple(name for name, kind in FORMATS.items() if kind.writable)
 _READABLE = ", ".join(kind.pillow for kind in FORMATS.values())
 _NAMELESS = "The picture"
 
@@ -329,7 +329,7 @@ def output_format(photo: Photo, wanted: str | None) -> str:
         return photo.format if FORMATS[photo.format].writable else "png"
     name = _BY_NAME.get(wanted.lower().removeprefix("."))
     if name is None or not FORMATS[name].writable:
-        raise RecipeError(f"shield does not write the format {wanted!r}; choose from: {_WRITABLE}.")
+        raise RecipeError(f"shield does not write the format {wanted!r}; choose from: {', '.join(WRITABLE)}.")
     return name
 
 

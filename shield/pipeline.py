@@ -41,7 +41,7 @@ from shield.region import Region, region_of, shares
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
 from shield.transforms import Transform, View, load_transform
 from shield.universal import universal_change
-from shield.verify import Report, Verification, find_faces, is_about_another, report_path, verify
+from shield.verify import Counted, Report, Verification, find_faces, is_about_another, report_path, verify
 
 BISECTIONS = 7
 SHRINK = 0.9  # of every change, as often as overlapping regions push one another over the bound
@@ -121,12 +121,14 @@ def protect(
     source: str | Path | NDArray[Any] | Image.Image | Photo,
     recipe: Recipe | None = None,
     progress: Progress | None = None,
+    verifying: Counted | None = None,
 ) -> Protection:
     """Protect the photo against the Recipe's surrogates within the Recipe's bounds, and verify the result.
 
     Ruiz et al. 2020, "Disrupting Deepfakes" (arXiv 2003.01279), with the face LPIPS as a hard bound on the file.
     ``source``: a path, an RGB array (H, W, 3) of uint8 or of floats in [0, 1], or a Pillow picture. ``progress`` is
-    called with (step, steps, best so far in [0, 1]) at every step; an exception it raises cancels. Nothing is written.
+    called with (step, steps, best so far in [0, 1]) at every step of the search, ``verifying`` with (measured, to
+    measure) after it; an exception that either raises cancels. Nothing is written.
 
     Raises PhotoError, FaceError or RecipeError on input that cannot be used, WeightsError where models/ is not
     complete, BoundError where saving alone exceeds the bound, SearchError where the search breaks down.
@@ -150,7 +152,7 @@ def protect(
     data = _fit(original, regions, changes, obeys)
     fitted = time.perf_counter()
     result = decode(data)
-    verification = verify(photo, result, recipe=recipe, faces=faces, device=recipe.device)
+    verification = verify(photo, result, recipe=recipe, faces=faces, device=recipe.device, progress=verifying)
     seconds = {"search": searched - began, "fit": fitted - searched, **verification.report.seconds}
     verification = replace(verification, report=replace(verification.report, seconds=seconds))
     return Protection(photo, result, data, verification)
@@ -161,6 +163,7 @@ def protect_file(
     output: str | Path | None = None,
     recipe: Recipe | None = None,
     progress: Progress | None = None,
+    verifying: Counted | None = None,
 ) -> tuple[Protection, list[Path]]:
     """Protect the photo in a file and write the result beside it, as NAME.shield.EXT, or to ``output``.
 
@@ -179,7 +182,7 @@ def protect_file(
         target = target.with_name(f"{Path(path).name}.shield{target.suffix}")
     for file in (target, *_beside(target)):
         check_writable(file, photo.path)
-    protection = protect(photo, replace(recipe, format=wanted), progress).named(target.name)
+    protection = protect(photo, replace(recipe, format=wanted), progress, verifying).named(target.name)
     return protection, protection.save(target)
 
 

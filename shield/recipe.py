@@ -1,8 +1,10 @@
 """Recipe: every setting of a protection as one value."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 from shield.attacks import attacks
 from shield.bounds import bounds
@@ -16,10 +18,11 @@ from shield.transforms import AS_SAVED, check_transform
 
 @dataclass(frozen=True)
 class Strength:
-    """How visible the change may be: a face LPIPS, and a largest change in 8-bit levels."""
+    """How visible the change may be: a face LPIPS, a largest change in 8-bit levels, and what that means in words."""
 
     face_lpips: float
     levels: int
+    meaning: str
 
 
 CLASSES = ("joint", "iterative")
@@ -29,9 +32,13 @@ STARTS = (RANDOM, UNIVERSAL)
 # (half size, blur, WebP, another framing) cost the others steps and gained nothing.
 ROBUST = (AS_SAVED, "jpeg90", "jpeg75")
 PLAIN = (AS_SAVED,)
-BALANCED = Strength(0.05, 12)
+BALANCED = Strength(0.05, 12, "hard to see, right for most photos")
 PRESETS: Mapping[str, Strength] = MappingProxyType(
-    {"subtle": Strength(0.02, 8), "balanced": BALANCED, "strong": Strength(0.10, 16)}
+    {
+        "subtle": Strength(0.02, 8, "hardest to see, holds least"),
+        "balanced": BALANCED,
+        "strong": Strength(0.10, 16, "holds most, may be seen on smooth skin"),
+    }
 )
 
 
@@ -109,8 +116,48 @@ class Recipe:
         """Whether the change begins with the universal one."""
         return UNIVERSAL in (self.attack, self.start)
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Recipe":
+        """The Recipe with these settings, as ``settings()`` or JSON gives them; the others are the defaults.
+
+        Raises RecipeError on an unknown setting, or a value of another type or out of range.
+        """
+        defaults = cls().settings()
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+        }
+        for name, value in values.items():
+            if name not in defaults:
+                raise RecipeError(f"There is no setting named {name!r}; choose from: {', '.join(defaults)}.")
+            if not _fits(value, defaults[name]):
+                raise RecipeError(f"The setting {name!r} is {value!r}; give a value like {defaults[name]!r}.")
+        return cls(**values)
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting by name."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """JSON text that ``Recipe.of`` understands once parsed."""
+        return json.dumps(self.settings(), indent=2) + "\n"
+
+    @property
+    def preset(self) -> str | None:
+        """The preset that has this strength, if there is one."""
+        strength = self.face_lpips, self.levels
+        return next((name for name, it in PRESETS.items() if (it.face_lpips, it.levels) == strength), None)
+
     def with_preset(self, name: str) -> "Recipe":
         """This Recipe at another strength: "subtle", "balanced" or "strong"."""
         if name not in PRESETS:
             raise RecipeError(f"There is no preset named {name!r}; choose from: {', '.join(PRESETS)}.")
         return replace(self, face_lpips=PRESETS[name].face_lpips, levels=PRESETS[name].levels)
+
+
+def _fits(value: object, default: object) -> bool:
+    """Whether ``value`` is of the kind that the setting with this ``default`` takes."""
+    if default is None:
+        return value is None or isinstance(value, str)
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    return type(value) is type(default) or (isinstance(default, float) and type(value) is int)

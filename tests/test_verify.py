@@ -198,8 +198,8 @@ def test_json_is_strict_and_complete(report, small):
 
 def test_every_manipulated_picture_on_the_sheet_is_marked(monkeypatch, small):
     marked = []
-    original = sheet.mark
-    monkeypatch.setattr(sheet, "mark", lambda pixels: marked.append(pixels) or original(pixels))
+    original = effects.mark
+    monkeypatch.setattr(effects, "mark", lambda pixels: marked.append(pixels) or original(pixels))
     tile = np.full((128, 128, 3), 200, np.uint8)
     tiles = [effects.Manipulation(0, "stargan", f"edit {i}", tile, tile, bool(i)) for i in range(3)]
     picture = sheet.contact_sheet(small, small, tiles, "verdict")
@@ -241,3 +241,70 @@ def test_the_detectors_sentence_counts(report):
         "fake it calls 1 of 2 manipulations of the original and 1 of 1 of the protected photo."
     )
     assert dataclasses.replace(report, detections=()).detector_sentence() == "The detector saw no photo."
+
+
+def test_the_table_counts_every_channel_of_networks_and_controls(report):
+    table = report.table()
+    assert list(table) == [*report.surrogates(), "control: saved only", "control: noise"]
+    for row in table.values():
+        assert list(row) == list(report.channels())
+    rows = report.select("noise", "jpeg75")
+    assert table["control: noise"]["jpeg75"] == (sum(row.disrupted for row in rows), len(rows))
+    assert report.other_side.table() == {}
+
+
+def test_headline_and_verdict_follow_what_the_search_worked_on(report):
+    def seen(surrogate, broken):
+        rows = [
+            dataclasses.replace(e, seen=e.surrogate == surrogate, disrupted=(e.surrogate, e.channel) == broken)
+            for e in report.effects
+        ]
+        return dataclasses.replace(report, effects=tuple(rows))
+
+    held = seen("stargan", ("stargan", "none"))
+    total = len(report.select(surrogate="stargan"))
+    assert held.verdict == "partly protected"  # after a social network nothing breaks
+    always = [dataclasses.replace(e, disrupted=e.channel in ("none", "social")) for e in held.effects]
+    assert dataclasses.replace(held, effects=tuple(always)).verdict == "protected"
+    words = f"{total} of {total} manipulations break; after a social network's compression 0 of {total}."
+    assert held.headline().startswith(words)
+    assert f"did not see, 0 of {len(report.select()) - total}." in held.headline()
+    assert seen("stargan", ("cyclegan", "none")).verdict == "not protected"
+    assert report.verdict == "not protected" and "did not see" not in report.headline()
+
+
+def test_progress_counts_every_measurement_and_its_exception_cancels(small, monkeypatch):
+    told = []
+    monkeypatch.setattr(effects, "_run", lambda surrogate, crop: _blank(surrogate))
+    shield.verify(small, small, adversaries=True, progress=lambda done, total: told.append((done, total)))
+    done, total = zip(*told, strict=True)
+    assert set(total) == {len(told)} and list(done) == list(range(len(told)))
+
+    def cancel(done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shield.verify(small, small, progress=cancel)
+
+
+def _blank(surrogate):
+    if not surrogate.makes_pictures:
+        return torch.zeros(1, len(surrogate.edits), 128)
+    return torch.zeros(1, len(surrogate.edits), 3, surrogate.size, surrogate.size)
+
+
+def test_both_pictures_of_a_manipulation_are_marked_and_the_difference_is_the_sheets(report, small):
+    tile = np.full((128, 128, 3), 200, np.uint8)
+    for picture in effects.Manipulation(0, "stargan", "male", tile, tile, True).pictures:
+        assert np.asarray(picture)[-13:].mean() < 120
+
+
+def test_outlines_frame_every_face_and_leave_the_rest(portrait_photo, portrait_face):
+    drawn = np.asarray(shield.outline(portrait_photo, [portrait_face]))
+    changed = np.argwhere((drawn != portrait_photo.pixels).any(axis=2))
+    (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0) + 1
+    assert np.abs(np.array([left, top, right, bottom]) - portrait_face.box).max() <= 16
+    inside = slice(top + 40, bottom - 40), slice(left + 40, right - 40)
+    assert (drawn[inside] == portrait_photo.pixels[inside]).all()
+    assert shield.find_faces(portrait_photo) == [portrait_face]

@@ -167,7 +167,3 @@ def main(
         console.print(f"{outcome.set}, {outcome.case}, {outcome.bound:g}: {held:.2f}", highlight=False)
     console.print(table(found))
     console.print(f"{steps} steps at most, {threads} threads, peak memory {peak_memory():.2f} GB.", highlight=False)
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -180,7 +180,3 @@ def conclude(runs: list[Run], photos: list[Path], recipe: Recipe, threads: int) 
         f"peak memory {peak_memory():.2f} GB; {threads} threads, {recipe.device}.",
         highlight=False,
     )
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -57,7 +57,3 @@ def main(
             sample_sheet(surrogate.name, surrogate.edits, rows).save(target, quality=QUALITY)
             console.print(f"wrote {target}", markup=False, highlight=False)
     detector_sheet(chosen[0]).save(out / "detector.jpg", quality=QUALITY)
-
-
-if __name__ == "__main__":
-    typer.run(main)

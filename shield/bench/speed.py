@@ -136,7 +136,3 @@ def main(
         console.print(f"{seconds:.1f} s, peak memory {peak_memory():.2f} GB, {threads} threads.", highlight=False)
     else:
         console.print(side_by_side(photo, steps, times))
-
-
-if __name__ == "__main__":
-    typer.run(main)

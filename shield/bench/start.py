@@ -105,7 +105,3 @@ def main(
             table.add_row(*row(photo.name, random, universal))
     console.print(table)
     console.print(f"{saved(runs)} {recipe}, {threads} threads.", highlight=False)
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,12 +1,13 @@
 """What the surrogates make of each picture after each channel, against what they make of the clean original."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from shield.device import fast_precision
@@ -16,6 +17,7 @@ from shield.photo import to_pixels
 from shield.region import region_of
 from shield.surrogates import Surrogate
 from shield.verify.channels import AS_SAVED, Channel
+from shield.verify.mark import mark
 from shield.verify.report import PROTECTED, Effect
 
 Pixels = NDArray[np.uint8]
@@ -31,6 +33,11 @@ class Manipulation:
     clean: Pixels
     broken: Pixels
     disrupted: bool
+
+    @property
+    def pictures(self) -> tuple[Image.Image, Image.Image]:
+        """What was made of the original and of the protected photo, to show: each is marked."""
+        return mark(self.clean), mark(self.broken)
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,17 @@ def measure_effects(
     surrogates: Sequence[Surrogate],
     seen: Collection[str],
     device: torch.device,
+    tell: Callable[[], None] = lambda: None,
 ) -> tuple[list[Effect], list[Manipulation]]:
-    """A row for every picture, channel, face, surrogate and edit; and the protected photo's manipulations as saved."""
+    """A row for every picture, channel, face, surrogate and edit; and the protected photo's manipulations as saved.
+
+    ``tell`` is called before each picture after each channel.
+    """
     effects: list[Effect] = []
     manipulations: list[Manipulation] = []
     references: dict[tuple[Face, str], tuple[Tensor, Tensor]] = {}  # crop of the original and its clean results
     for picture, channel, sent in _sent(pictures, channels):
+        tell()
         scale = sent.shape[1] / original.shape[1], sent.shape[0] / original.shape[0]
         for (number, face), surrogate in product(enumerate(map(channels[channel].frame, faces)), surrogates):
             key = face, surrogate.name

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from shield.verify.visibility import FaceVisibility, PhotoVisibility
 SCHEMA = 3
 PROTECTED, RESAVED, NOISE = "protected", "resaved", "noise"
 ORIGINAL, MANIPULATED, BROKEN = "original", "manipulated", "broken"
+CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
+SOCIAL = "social"
 WORDS = {
     "jpeg90": "JPEG 90",
     "jpeg75": "JPEG 75",
@@ -160,10 +162,45 @@ class Report:
         """The surrogates that were tried, in order."""
         return tuple(dict.fromkeys(effect.surrogate for effect in self.effects))
 
+    def table(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """Disrupted edits and all, by channel: a row per surrogate, then a row per control."""
+        rows = {self._title(name): self._counts(PROTECTED, {name}) for name in self.surrogates()}
+        pictures = {effect.picture for effect in self.effects}
+        return rows | {
+            title: self._counts(name, self.surrogates()) for name, title in CONTROLS.items() if name in pictures
+        }
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two: "protected", "partly protected" or "not protected".
+
+        Of the manipulations that the search worked on, on the saved file and after a social network's compression.
+        """
+        counts = self._counts(PROTECTED, self._worked_on())
+        rows = [counts[channel] for channel in (AS_SAVED, SOCIAL) if channel in counts]
+        broken, total = (sum(column) for column in zip(*rows, strict=True))
+        return "protected" if broken == total else "partly protected" if broken else "not protected"
+
+    def headline(self) -> str:
+        """The shortest sentence: how many manipulations break, also after what a social network does to photos.
+
+        Of the manipulations that the search worked on; of the others in a sentence of their own.
+        """
+        worked_on = self._worked_on()
+        counts = self._counts(PROTECTED, worked_on)
+        parts = ["{} of {} manipulations break".format(*counts[AS_SAVED])]
+        if SOCIAL in counts:
+            parts.append("after a social network's compression {} of {}".format(*counts[SOCIAL]))
+        sentence = "; ".join(parts) + "."
+        if unseen := set(self.surrogates()) - worked_on:
+            others = self._counts(PROTECTED, unseen)[AS_SAVED]
+            sentence += " Of networks that the search did not see, {} of {}.".format(*others)
+        return sentence
+
     def sentence(self) -> str:
         """One plain sentence on what holds and what does not, of the manipulations the search worked on."""
         seen = self._worked_on()
-        counts = {c: _count(e for e in self.select(channel=c) if e.surrogate in seen) for c in self.channels()}
+        counts = self._counts(PROTECTED, seen)
         broken, total = counts.pop(AS_SAVED)
         firm = [WORDS.get(c, c) for c, (b, _) in counts.items() if b == total]
         weak = [f"{WORDS.get(c, c)} ({b} of {total})" for c, (b, _) in counts.items() if b < broken]
@@ -219,6 +256,15 @@ class Report:
     def _worked_on(self) -> set[str]:
         """The surrogates that the search worked on or, where that is not known, all of them."""
         return {effect.surrogate for effect in self.effects if effect.seen} or set(self.surrogates())
+
+    def _counts(self, picture: str, surrogates: Collection[str]) -> dict[str, tuple[int, int]]:
+        """Disrupted edits of these surrogates, and all of them, by channel."""
+        rows = {channel: self.select(picture, channel) for channel in self.channels()}
+        return {channel: _count(e for e in row if e.surrogate in surrogates) for channel, row in rows.items()}
+
+    def _title(self, surrogate: str) -> str:
+        unseen = self.recipe and not any(effect.seen for effect in self.select(surrogate=surrogate))
+        return f"{surrogate}, unseen" if unseen else surrogate
 
     def to_json(self) -> str:
         """JSON text; infinite values (the PSNR of equal pictures) become null."""

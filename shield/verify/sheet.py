@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from shield.verify.effects import Manipulation
+from shield.verify.mark import mark
 
-MARK = "simulated manipulation"
 AMPLIFICATION = 10
 PHOTO_HEIGHT, GAP, CAPTION = 384, 12, 20
 INK, PAPER, BROKEN, WHOLE = (32, 32, 36), (250, 250, 248), (20, 110, 60), (170, 40, 30)
@@ -16,19 +16,6 @@ MOST_FACES = 4
 
 Pixels = NDArray[np.uint8]
 _font = ImageFont.load_default
-
-
-def mark(pixels: Pixels) -> Image.Image:
-    """The picture with the words "simulated manipulation" across its foot."""
-    image = Image.fromarray(pixels)
-    band = max(13, image.height // 10)
-    draw = ImageDraw.Draw(image, "RGBA")
-    draw.rectangle((0, image.height - band, image.width, image.height), fill=(0, 0, 0, 170))
-    size = band - 3.0
-    while size > 6 and _font(size).getlength(MARK) > image.width - 4:
-        size -= 0.5
-    draw.text((image.width / 2, image.height - band / 2), MARK, fill=(255, 255, 255), font=_font(size), anchor="mm")
-    return image
 
 
 def difference(original: Pixels, protected: Pixels) -> Pixels:
@@ -77,8 +64,8 @@ def _pairs(tiles: Sequence[Manipulation]) -> Image.Image:
     columns = []
     for tile in tiles:
         verdict, ink = ("broken", BROKEN) if tile.disrupted else ("not broken", WHOLE)
-        above = _captioned(mark(tile.clean), tile.edit)
-        columns.append(_stack([above, _captioned(mark(tile.broken), verdict, ink)]))
+        clean, broken = tile.pictures
+        columns.append(_stack([_captioned(clean, tile.edit), _captioned(broken, verdict, ink)]))
     return _row(columns)
 
 

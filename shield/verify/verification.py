@@ -3,10 +3,11 @@
 import json
 import platform
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,14 @@ from shield.verify.controls import resaved, sign_noise
 from shield.verify.detections import measure_detections
 from shield.verify.effects import Manipulation, measure_effects
 from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, Effect, FaceReport, FileReport, Report
-from shield.verify.sheet import contact_sheet
+from shield.verify.sheet import contact_sheet, difference
 from shield.verify.visibility import FaceVisibility, face_visibility, photo_visibility
 from shield.weights import imported_models, manifest
 
 PACKAGES = ("shield", "torch", "lpips", "pillow", "numpy", "kornia", "onnxruntime", "scikit-image")
 SHORTEST, THINNEST = 64, 16  # the networks that measure visibility need as much
 Source = str | Path | NDArray[Any] | Image.Image | Photo
+Counted = Callable[[int, int], None]  # measured, to measure
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Verification:
         """The contact sheet."""
         return contact_sheet(self.original, self.protected, self.manipulations, self.report.sentence())
 
+    @cached_property
+    def difference(self) -> Image.Image:
+        """The change, amplified around mid-grey as on the contact sheet."""
+        return Image.fromarray(difference(self.original, self.protected))
+
     def sheet_png(self) -> bytes:
         """The contact sheet as the bytes of a PNG file."""
         return encode(open_photo(self.sheet), "png")
@@ -67,8 +74,12 @@ class Verification:
         write_atomically(self.sheet_png(), Path(path))
 
 
-def find_faces(photo: Photo, whole: bool) -> list[Face]:
-    """The faces to protect. Raises FaceError where there is none, PhotoError where the photo is too small or thin."""
+def find_faces(source: Source, whole: bool = False) -> list[Face]:
+    """The faces to protect in a photo, largest first; of the ``whole`` picture, one region.
+
+    Raises FaceError where there is none, PhotoError where the photo cannot be read or is too small or thin.
+    """
+    photo = open_photo(source)
     short, long = sorted((photo.width, photo.height))
     if short < SHORTEST or short * THINNEST < long:
         raise PhotoError(
@@ -80,7 +91,10 @@ def find_faces(photo: Photo, whole: bool) -> list[Face]:
     faces = detect(photo.pixels)
     if not faces:
         name = photo.path or "The photo"
-        raise FaceError(f"{name} shows no face of 40 pixels or more; use --whole to treat it as one region.")
+        raise FaceError(
+            f"{name} shows no face of 40 pixels or more; choose another photo, or "
+            "treat the picture as one region (--whole)."
+        )
     return faces
 
 
@@ -93,6 +107,7 @@ def verify(
     device: str = AUTO,
     whole: bool = False,
     adversaries: bool = False,
+    progress: Counted | None = None,
 ) -> Verification:
     """Measure what protection does, on two photos as they are in their files.
 
@@ -100,7 +115,8 @@ def verify(
     channel. With ``adversaries`` they and the hardened manipulators are also run on the protected photo and on the
     original after all that adversaries do. ``recipe``: how the photo was protected; without it, it is read from
     NAME.shield.json beside the protected file where that belongs to it. ``faces``: in the original; found anew where
-    not given, or the ``whole`` picture is taken as one region. ``device``: "auto" or a torch device.
+    not given, or the ``whole`` picture is taken as one region. ``device``: "auto" or a torch device. ``progress`` is
+    called with (measured, to measure), a count of pictures after channels; an exception it raises cancels.
 
     Raises PhotoError where a photo cannot be read, InputError where the two differ in size, FaceError without a face.
     """
@@ -125,16 +141,18 @@ def verify(
     }
     parts = load_surrogates(place)
     seen = _seen(recipe) if recipe else set()
-    effects, manipulations = measure_effects(before.pixels, pictures, channels, faces, parts, seen, place)
+    cleanable = {name: pictures[name] for name in (PROTECTED, RESAVED)}
+    ways = as_channels(regions) if adversaries else {}
+    tell = _counting(progress, len(pictures) * len(channels) + len(cleanable) * len(ways))
+    effects, manipulations = measure_effects(before.pixels, pictures, channels, faces, parts, seen, place, tell)
     other_side: list[Effect] = []
     if adversaries:
-        cleanable = {name: pictures[name] for name in (PROTECTED, RESAVED)}
-        ways, manipulators = as_channels(regions), [*parts, *load_hardened(place)]
-        other_side, _ = measure_effects(before.pixels, cleanable, ways, faces, manipulators, seen, place)
+        manipulators = [*parts, *load_hardened(place)]
+        other_side, _ = measure_effects(before.pixels, cleanable, ways, faces, manipulators, seen, place, tell)
     detections = measure_detections(before.pixels, after.pixels, faces, manipulations)
     report = Report(
         SCHEMA,
-        asdict(recipe) if recipe else None,
+        recipe.settings() if recipe else None,
         _file(before),
         _file(after),
         tuple(map(_face, faces, visible, noise_lpips)),
@@ -149,6 +167,12 @@ def verify(
     )
     files = tuple(photo.path for photo in (before, after) if photo.path is not None)
     return Verification(report, before.pixels, after.pixels, tuple(manipulations), files)
+
+
+def _counting(progress: Counted | None, total: int) -> Callable[[], None]:
+    """A function that tells ``progress`` how often it was called before."""
+    done = count()
+    return lambda: progress(next(done), total) if progress is not None else None
 
 
 def report_path(protected: Path) -> Path:
@@ -175,10 +199,8 @@ def recorded_recipe(original: Photo, protected: Photo) -> Recipe | None:
         report = json.loads(report_path(protected.path).read_text(encoding="utf-8"))
         if [report[key]["sha256"] for key in ("original", "protected")] != [original.sha256, protected.sha256]:
             return None
-        known = {field.name for field in fields(Recipe)}
-        settings: dict[str, Any] = {name: value for name, value in report["recipe"].items() if name in known}
-        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-        return Recipe(**settings)
+        known = Recipe().settings()
+        return Recipe.of({name: value for name, value in report["recipe"].items() if name in known})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):
         return None  # no report, or not one of shield's: the photo is measured all the same
 

@@ -1,0 +1,8 @@
+"""The page: shield in the browser, for people who need not know what a GAN is.
+
+Importing this package comes before importing gradio: it switches telemetry off and gives uploads a private place.
+"""
+
+from shield.page.private import FOLDER
+
+__all__ = ["FOLDER"]

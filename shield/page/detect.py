@@ -1,0 +1,63 @@
+"""The tab that detects: is this photo generated or manipulated? A verdict, its reasons, and where they are seen."""
+
+import html
+from typing import Any
+
+import gradio as gr
+
+import shield
+from shield.page.complaint import as_toast
+from shield.page.options import Options
+from shield.page.pictures import picture
+from shield.page.protect import PHOTOS
+from shield.page.result import QUIETLY
+from shield.page.status import waiting
+from shield.page.workbench import QUEUE
+
+DETECT: Any = getattr(shield, "detect", None)  # until detection is merged
+SIDE = 900  # px of the overlay's longest side
+CLASSES = {"real": "good", "unsure": "fair", "fake": "poor"}
+SYMBOLS = {"real": "✓", "unsure": "?", "fake": "!"}
+IDLE = '<div class="status idle"><p>The verdict appears here. Photos never leave this machine.</p></div>'
+
+
+class DetectTab:
+    """The tab's widgets and what happens between them."""
+
+    def __init__(self, options: Options) -> None:
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=320):
+                photo = gr.File(label="A photo", file_types=PHOTOS, height=170, elem_id="suspect")
+                go = gr.Button("Detect", variant="primary", size="lg", elem_id="detect-go", interactive=False)
+            with gr.Column(scale=6, min_width=320):
+                result = gr.HTML(IDLE, elem_id="detect-result")
+        photo.change(lambda file: gr.Button(interactive=bool(file)), photo, go, **QUIETLY)
+        go.click(waiting, None, result, **QUIETLY).then(
+            judged,
+            photo,
+            result,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=options.together,
+            concurrency_id=QUEUE,
+        ).failure(lambda: IDLE, None, result, **QUIETLY)
+
+
+def judged(file: str) -> str:
+    """The verdict on a photo, as HTML."""
+    with as_toast():
+        verdict = DETECT(file)
+    return _verdict(verdict)
+
+
+def _verdict(verdict: Any) -> str:
+    reasons = "".join(f"<li>{html.escape(reason.sentence)}</li>" for reason in verdict.reasons)
+    overlay = picture(verdict.overlay(), "The photo with the regions that speak for the verdict", SIDE)
+    return (
+        f'<div class="verdict {CLASSES[verdict.verdict]}" role="status">'
+        f'<span class="symbol" aria-hidden="true">{SYMBOLS[verdict.verdict]}</span>'
+        f"<div><h3>{html.escape(verdict.verdict.capitalize())}</h3><p>{html.escape(verdict.sentence())}</p>"
+        f'<p class="hint">Probability that it is fake: {verdict.probability:.0%}. A verdict can be wrong.</p>'
+        "</div></div>"
+        f"<h4>Reasons, weightiest first</h4><ul>{reasons}</ul><figure>{overlay}</figure>"
+    )

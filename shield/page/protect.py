@@ -1,0 +1,143 @@
+"""The tab that protects photos: drop, look at the faces found, one button, a result."""
+
+import html
+import shutil
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+
+import shield
+from shield.page.complaint import as_toast, sentence
+from shield.page.job import Job, TimeUpError
+from shield.page.options import Options
+from shield.page.pictures import picture
+from shield.page.private import kept_on_success
+from shield.page.result import QUIETLY, Shown, shown
+from shield.page.settings import Settings
+from shield.page.workbench import Task, Values, Workbench
+
+ONE, MANY = 640, 240  # px: the longest side of a photo's preview, alone and among others
+KINDS = ("photo", "report", "sheet")  # what shield.protect_file writes, in this order
+PHOTOS = ["image", ".heic", ".heif", ".hif"]  # not every system knows that the latter are images
+
+
+class ProtectTab:
+    """The tab's widgets and what happens between them."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        bench = Workbench("protect", "Protect", options)
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=320):
+                self.photos = gr.File(
+                    label="Your photos", file_count="multiple", file_types=PHOTOS, height=170, elem_id="photos"
+                )
+                examples = _examples(options.examples)
+                preview = gr.HTML(elem_id="preview", visible=False)
+                self.settings = Settings()
+                bench.buttons()
+                self.settings.fold()
+            with gr.Column(scale=6, min_width=320):
+                bench.outcome()
+        examples.click(lambda row: row, examples, self.photos, **QUIETLY)
+        self.photos.change(
+            self.look, self.photos, [preview, bench.go], show_progress="hidden", api_visibility="private"
+        )
+        bench.wire(self.task, {self.photos, *self.settings.components})
+
+    def look(self, files: list[str] | None) -> tuple[gr.HTML, gr.Button]:
+        """What is on the photos: every face outlined, before anything else."""
+        if not files:
+            return gr.HTML(visible=False), gr.Button(interactive=False)
+        with as_toast():
+            self._check_number(files)
+        size = ONE if len(files) == 1 else MANY
+        tiles = "".join(_preview(file, size) for file in files)
+        return gr.HTML(f'<div class="previews">{tiles}</div>', visible=True), gr.Button(interactive=True)
+
+    def task(self, values: Values) -> Task:
+        """Protect the photos by the Recipe that the widgets stand for."""
+        files = values[self.photos] or []
+        self._check_number(files)
+        batch = Batch(files, self.settings.recipe(values))
+        return Task(batch.protect, len(files), batch.complaints)
+
+    def _check_number(self, files: Sequence[str]) -> None:
+        most = self.options.photos
+        if not files:
+            raise shield.InputError("There is no photo yet; drop one first.")
+        if len(files) > most:
+            raise shield.InputError(f"These are {len(files)} photos; give at most {most} at once.")
+
+
+class Batch:
+    """Photos to be protected by one Recipe; ``complaints`` says of which that was not possible."""
+
+    def __init__(self, files: Sequence[str], recipe: shield.Recipe) -> None:
+        self.files, self.recipe = [Path(file) for file in files], recipe
+        self.complaints: list[str] = []
+
+    def protect(self, job: Job[list[Shown]]) -> list[Shown]:
+        """The work of a job. Leaves nothing where it is cancelled; raises the complaint about a photo that is alone."""
+        results = list[Shown]()
+        with kept_on_success() as folder:
+            for number, file in enumerate(self.files):
+                job.next_photo(number)
+                try:
+                    results.append(protected(file, self.recipe, folder / str(number + 1), job))
+                except shield.ShieldError as error:
+                    if isinstance(error, TimeUpError) or len(self.files) == 1:
+                        raise
+                    self.complaints.append(sentence(error))
+            if not results:
+                raise shield.InputError("None of these photos can be protected; try others.")
+            return _zipped(results, folder / "shield.zip") if len(self.files) > 1 else results
+
+
+def protected(file: Path, recipe: shield.Recipe, folder: Path, job: Job[list[Shown]]) -> Shown:
+    """One photo protected; everything about it is in ``folder``, which is made for it."""
+    folder.mkdir()
+    copy = folder / file.name
+    shutil.copyfile(file, copy)
+    protection, written = shield.protect_file(copy, None, recipe, job.searching, job.verifying)
+    copy.unlink()
+    return shown(file.name, protection.verification, folder, dict(zip(KINDS, written, strict=True)))
+
+
+def _zipped(results: Sequence[Shown], archive: Path) -> list[Shown]:
+    """The same results, with one more file: all files of all photos."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as everything:
+        for number, result in enumerate(results, 1):
+            for file in result.files.values():
+                everything.write(file, f"{number}/{file.name}")
+    return [replace(result, files={**result.files, "zip": archive}) for result in results]
+
+
+def _preview(file: str, size: int) -> str:
+    """One photo with its faces outlined, or why it cannot be protected."""
+    name = Path(file).name
+    try:
+        photo = shield.open_photo(file)
+        faces = shield.find_faces(photo)
+    except shield.ShieldError as error:
+        complaint = sentence(error)
+        gr.Warning(complaint, title="This photo cannot be protected")
+        return f'<figure class="poor"><figcaption>{complaint}</figcaption></figure>'
+    found = "1 face found" if len(faces) == 1 else f"{len(faces)} faces found"
+    image = picture(shield.outline(photo, faces), f"{name}: {found}, outlined", size)
+    return f"<figure>{image}<figcaption>{html.escape(name)}: {found}</figcaption></figure>"
+
+
+def _examples(folder: Path) -> gr.Dataset:
+    """Photos to try, as thumbnails."""
+    samples = [[str(path)] for path in sorted(folder.glob("*.jpg"))]
+    return gr.Dataset(
+        components=[gr.Image(visible=False)],
+        samples=samples,
+        label="Or try one of these: generated, nobody real (CC0)",
+        elem_id="examples",
+        visible=bool(samples),
+    )

@@ -1,0 +1,208 @@
+"""What a verification looks like: a verdict, both photos under one slider, what manipulators make of them, files."""
+
+import html
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+from PIL import Image
+
+import shield
+from shield.page.pictures import picture
+from shield.page.private import forget
+from shield.page.status import IDLE
+
+PHOTO, CHANGE = "Protected photo", "The change, amplified"
+TILE = 160  # px
+QUALITY = 92
+SYMBOLS = {"protected": "✓", "partly protected": "!", "not protected": "✕"}
+DOWNLOADS = {
+    "photo": "Protected photo",
+    "report": "Report (JSON)",
+    "sheet": "Contact sheet",
+    "zip": "Everything (ZIP)",
+}
+QUIETLY: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+CLASSES = {"protected": "good", "partly protected": "fair", "not protected": "poor"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One photo's result as the page shows it.
+
+    ``before``, ``after``, ``change``: pictures. ``files``: to download, by kind (a key of DOWNLOADS).
+    """
+
+    name: str
+    verdict: str
+    details: str
+    gallery: str
+    before: Path
+    after: Path
+    change: Path
+    files: Mapping[str, Path]
+
+
+def shown(name: str, verification: shield.Verification, folder: Path, files: Mapping[str, Path]) -> Shown:
+    """The result of a photo; what a browser needs beside its ``files`` is written to ``folder``."""
+    report = verification.report
+    pictures = {"before": verification.original, "after": verification.protected}
+    paths = {title: folder / f"{title}.png" for title in pictures}
+    for title, pixels in pictures.items():
+        Image.fromarray(pixels).save(paths[title], compress_level=1)
+    verification.difference.save(folder / "change.jpg", quality=QUALITY)
+    return Shown(
+        name,
+        _verdict(report),
+        _details(report),
+        _gallery(verification),
+        paths["before"],
+        paths["after"],
+        folder / "change.jpg",
+        files,
+    )
+
+
+def _verdict(report: shield.Report) -> str:
+    title = html.escape(report.verdict.capitalize())
+    face = report.worst_face.visibility
+    faces = "1 face" if len(report.faces) == 1 else f"{len(report.faces)} faces"
+    kept = "" if report.bound_kept is None or report.bound_kept else " <strong>The bound is not kept.</strong>"
+    return (
+        f'<div class="verdict {CLASSES[report.verdict]}" role="status">'
+        f'<span class="symbol" aria-hidden="true">{SYMBOLS[report.verdict]}</span>'
+        f"<div><h3>{title}</h3><p>{html.escape(report.headline())}</p>"
+        f'<p class="hint">{faces}. Visible change (LPIPS) {face.face_lpips:.3f}, at most {face.max_levels} of 255 '
+        f"levels.{kept}</p></div></div>"
+    )
+
+
+def _details(report: shield.Report) -> str:
+    sentences = [report.sentence()] + ([report.adversary_sentence()] if report.adversaries else [])
+    tables = [("What happens to the file", report)]
+    if report.adversaries:
+        tables.append(("What somebody does to undo it", report.other_side))
+    words = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
+    return words + "".join(_table(title, it) for title, it in tables)
+
+
+def _table(title: str, report: shield.Report) -> str:
+    """Broken manipulations of all: a row per channel, a column per network and control."""
+    columns = report.table()
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
+    rows = "".join(
+        f'<tr><th scope="row">{"as saved" if channel == "none" else html.escape(channel)}</th>'
+        + "".join(f"<td>{broken}/{total}</td>" for broken, total in (counts[channel] for counts in columns.values()))
+        + "</tr>"
+        for channel in report.channels()
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(title)}"><table>'
+        f'<thead><tr><th scope="col">{html.escape(title)}</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _gallery(verification: shield.Verification) -> str:
+    """Every manipulation before and after protection, by face and network."""
+    known = {effect.surrogate: effect.seen for effect in verification.report.select()}
+    tiles = sorted(verification.manipulations, key=lambda tile: (tile.face, not known[tile.surrogate]))
+    several = len(verification.report.faces) > 1
+    parts = []
+    for (face, surrogate), group in itertools.groupby(tiles, lambda tile: (tile.face, tile.surrogate)):
+        title = f"Face {face + 1}, {surrogate}" if several else surrogate
+        note = "the search worked on it" if known[surrogate] else "not seen by the search"
+        cards = "".join(map(_card, group))
+        parts.append(f'<h4>{html.escape(title)} <span class="hint">{note}</span></h4><div class="cards">{cards}</div>')
+    return f'<div class="manipulations">{"".join(parts)}</div>'
+
+
+def _card(tile: shield.Manipulation) -> str:
+    state, word = ("good", "broken") if tile.disrupted else ("poor", "not broken")
+    figures = "".join(
+        f"<figure>{picture(image, f'Simulated manipulation, {tile.edit}: {when} protection', TILE)}"
+        f"<figcaption>{when}</figcaption></figure>"
+        for image, when in zip(tile.pictures, ("before", "after"), strict=True)
+    )
+    edit = html.escape(tile.edit)
+    return f'<div class="card"><div class="pair">{figures}</div><p>{edit} <span class="{state}">{word}</span></p></div>'
+
+
+Updates = dict[Component, Any]
+
+
+def forget_all(results: Sequence[Shown]) -> None:
+    """Delete the files of results that are no longer shown."""
+    for result in results:
+        forget(result.before.parent)
+        if archive := result.files.get("zip"):
+            forget(archive.parent)
+
+
+class View:
+    """The place of a status and the widgets of a result. Update them with what ``show`` and ``hide`` return."""
+
+    def __init__(self, name: str) -> None:
+        self.state = gr.State([], delete_callback=forget_all)
+        self.status = gr.HTML(IDLE, elem_id=f"{name}-status")
+        with gr.Column(visible=False, elem_id=f"{name}-result", elem_classes="result") as self.box:
+            self.choice = gr.Dropdown(label="Photo", visible=False, elem_id=f"{name}-choice")
+            self.slider = gr.ImageSlider(
+                label="Before and after", type="filepath", max_height=640, buttons=["fullscreen"], interactive=False
+            )
+            self.compare = gr.Radio([PHOTO, CHANGE], value=PHOTO, label="On the right", elem_classes="segments")
+            with gr.Row(elem_classes="downloads"):
+                self.downloads = {
+                    kind: gr.DownloadButton(
+                        label, elem_id=f"{name}-{kind}", variant="primary" if kind == "photo" else "secondary"
+                    )
+                    for kind, label in DOWNLOADS.items()
+                }
+            gr.Markdown("### What a manipulator makes of your photo", elem_classes="heading")
+            self.gallery = gr.HTML()
+            with gr.Accordion("Every figure", open=False):
+                self.details = gr.HTML()
+        for widget in (self.choice, self.compare):
+            widget.input(self._pick, [self.state, self.choice, self.compare], self._parts, **QUIETLY)
+
+    @property
+    def components(self) -> list[Component]:
+        """What ``show`` and ``hide`` update."""
+        return [*self._parts, self.state, self.box, self.choice, self.compare]
+
+    @property
+    def _parts(self) -> list[Component]:
+        return [self.status, self.slider, self.gallery, self.details, *self.downloads.values()]
+
+    def show(self, results: Sequence[Shown]) -> Updates:
+        """Show the first of these; the others can be chosen."""
+        choices = [(result.name, number) for number, result in enumerate(results)]
+        return self._filled(results[0], PHOTO) | {
+            self.state: list(results),
+            self.box: gr.Column(visible=True),
+            self.choice: gr.Dropdown(choices=choices, value=0, visible=len(results) > 1),
+            self.compare: PHOTO,
+        }
+
+    def hide(self) -> Updates:
+        """Show nothing, and forget what was shown."""
+        return {self.state: [], self.box: gr.Column(visible=False)}
+
+    def _pick(self, results: list[Shown], number: int | None, compare: str) -> Updates:
+        return self._filled(results[number or 0], compare) if results else {}
+
+    def _filled(self, result: Shown, compare: str) -> Updates:
+        buttons: Updates = {
+            button: gr.DownloadButton(value=result.files.get(kind), visible=kind in result.files)
+            for kind, button in self.downloads.items()
+        }
+        return {
+            self.status: result.verdict,
+            self.slider: (result.before, result.after if compare == PHOTO else result.change),
+            self.gallery: result.gallery,
+            self.details: result.details,
+            **buttons,
+        }

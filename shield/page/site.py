@@ -1,0 +1,69 @@
+"""The whole page, and its server."""
+
+import gradio as gr
+
+from shield.page.about import about
+from shield.page.detect import DETECT, DetectTab
+from shield.page.endpoints import Endpoints
+from shield.page.options import Options
+from shield.page.private import KEEP
+from shield.page.protect import ProtectTab
+from shield.page.theme import SCRIPT, STYLES, theme
+from shield.page.verify import VerifyTab
+
+HEADER = """
+<header class="masthead"><h1>shield</h1>
+<p>Post your photo. Keep your face yours: networks that manipulate faces break on a protected photo.</p></header>
+"""
+CLEAN = 600  # s between two looks for old files
+
+
+def build(options: Options) -> gr.Blocks:
+    """The page, with its queue."""
+    page: gr.Blocks
+    with gr.Blocks(title="shield", delete_cache=(CLEAN, KEEP), analytics_enabled=False) as page:
+        gr.HTML(HEADER)
+        with gr.Tabs():
+            with gr.Tab("Protect"):
+                ProtectTab(options)
+            with gr.Tab("Verify"):
+                VerifyTab(options)
+            if DETECT is not None:
+                with gr.Tab("Detect"):
+                    DetectTab(options)
+            with gr.Tab("About"):
+                about()
+        Endpoints(options)
+    page.queue(max_size=options.waiting, default_concurrency_limit=4)
+    return page
+
+
+def serve(
+    page: gr.Blocks,
+    options: Options,
+    *,
+    host: str,
+    port: int | None = None,
+    share: bool = False,
+    auth: tuple[str, str] | None = None,
+    root_path: str | None = None,
+    open_browser: bool = False,
+) -> None:
+    """Serve the page until it is interrupted."""
+    page.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        auth=auth,
+        root_path=root_path,
+        inbrowser=open_browser,
+        max_file_size=f"{options.megabytes}mb",
+        allowed_paths=[str(options.examples)],
+        footer_links=["api"],
+        run_history=False,  # it would keep photos in the browser
+        ssr_mode=False,
+        pwa=False,
+        theme=theme(),
+        css_paths=STYLES,
+        js=SCRIPT.read_text(encoding="utf-8"),
+    )

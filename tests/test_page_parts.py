@@ -1,0 +1,183 @@
+"""The page's parts without a browser: jobs, complaints, the words for results and verdicts."""
+
+import html
+import os
+import threading
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import shield
+from shield.page import detect, job, private, protect
+from shield.page.complaint import sentence
+from shield.page.result import Shown
+from shield.page.status import progress_bar
+
+
+def test_a_job_tells_how_far_it_is_and_gives_its_result():
+    go_on = threading.Event()
+
+    def work(this):
+        this.next_photo(1)
+        this.searching(10, 30, 0.5)
+        go_on.wait()
+        return "done"
+
+    run = job.Job(work, photos=2, limit=60)
+    seen = []
+    for moment in run.watch():
+        seen.append(moment)
+        if "step 10 of 30" in moment.words:
+            go_on.set()
+    last = seen[-1]
+    assert last.words == "Photo 2 of 2. Protecting: step 10 of 30"
+    assert last.share == pytest.approx((1 + 10 / 60) / 2)
+    assert run.result() == "done"
+
+
+def test_progress_only_grows_from_search_to_the_last_test():
+    run, shares = job.Job(lambda this: None, 1, 60), []
+    run.next_photo(0)
+    for call, number in ((run.searching, 8), (run.verifying, 40)):
+        for step in range(number + 1):
+            call(step, number, *([0.5] if call == run.searching else []))
+            shares.append(run.moment.share)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+def test_a_cancelled_job_stops_at_its_next_step():
+    stopped, begun = threading.Event(), threading.Event()
+
+    def work(this):
+        try:
+            for step in range(10**9):
+                this.searching(step % 30, 30, 0.0)
+                begun.set()
+        finally:
+            stopped.set()
+
+    run = job.Job(work, 1, 60)
+    watch = run.watch()
+    next(watch)
+    assert begun.wait(10)
+    watch.close()  # as Gradio does when a visitor leaves
+    assert stopped.wait(10)
+    with pytest.raises(job.StoppedError):
+        run.result()
+
+
+def test_a_job_ends_when_its_time_is_up():
+    run = job.Job(lambda this: this.checking(1, 2), 1, limit=-1)
+    assert list(run.watch())[1:] == []
+    with pytest.raises(job.TimeUpError, match="the limit here"):
+        run.result()
+
+
+def test_what_goes_wrong_in_the_work_is_raised_where_the_result_is_asked_for():
+    def work(this):
+        raise shield.FaceError("no face")
+
+    run = job.Job(work, 1, 60)
+    list(run.watch())
+    with pytest.raises(shield.FaceError, match="no face"):
+        run.result()
+
+
+@pytest.mark.parametrize(("left", "words"), [(None, "Estimating"), (12.4, "About 12 s"), (200, "About 3 min")])
+def test_the_time_that_is_left_is_said_in_words(left, words):
+    assert words in progress_bar(job.Moment("<b>", 0.25, left))
+    assert "<b>" not in progress_bar(job.Moment("<b>", 0.25, left))
+
+
+def test_a_complaint_names_the_file_alone_and_is_no_html():
+    path = private.FOLDER / "0123abcd" / "1" / "my <b>photo</b>.jpg"
+    text = sentence(shield.PhotoError(f"{path} is empty; choose a photo."))
+    assert text == "my &lt;b&gt;photo&lt;/b&gt;.jpg is empty; choose a photo."
+
+
+def test_every_run_has_a_folder_of_its_own_that_can_be_forgotten():
+    one, other = private.new_folder(), private.new_folder()
+    (one / "photo.jpg").write_bytes(b"x")
+    private.forget(one)
+    assert not one.exists() and other.exists()
+    assert private.FOLDER.stat().st_mode & 0o077 == 0
+    os.utime(other, (0, 0))
+    private.forget(private.new_folder())
+    assert not other.exists()  # of long ago
+
+
+def batch(monkeypatch, tmp_path, names, fails):
+    """A batch of photos, protected by a stand-in that writes one file each and fails for some."""
+
+    def protected(file, recipe, folder, this):
+        this.searching(0, 1, 0.0)
+        folder.mkdir()
+        (folder / file.name).write_text(str(file))
+        if file.parent.name in fails:
+            raise fails[file.parent.name]
+        return Shown(file.name, "", "", "", folder / "before.png", folder, folder, {"photo": folder / file.name})
+
+    monkeypatch.setattr(protect, "protected", protected)
+    files = [tmp_path / str(number) / name for number, name in enumerate(names)]
+    return protect.Batch(files, shield.Recipe())
+
+
+def folders():
+    return set(private.RESULTS.iterdir())
+
+
+def test_photos_of_one_name_lie_apart_in_the_archive(monkeypatch, tmp_path):
+    work = batch(monkeypatch, tmp_path, ["me.jpg", "me.jpg", "you.jpg"], {"1": shield.FaceError("no <face>")})
+    results = work.protect(job.Job(work.protect, 3, 60))
+    assert work.complaints == ["no &lt;face&gt;"]
+    with zipfile.ZipFile(results[0].files["zip"]) as archive:
+        assert archive.namelist() == ["1/me.jpg", "2/you.jpg"]
+        assert archive.read("2/you.jpg").decode() == str(tmp_path / "2" / "you.jpg")
+
+
+@pytest.mark.parametrize(
+    ("names", "fails", "error"),
+    [
+        (["me.jpg"], {"0": shield.FaceError("no face")}, shield.FaceError),
+        (["a.jpg", "b.jpg"], {"0": shield.FaceError("x"), "1": shield.FaceError("y")}, shield.InputError),
+        (["a.jpg", "b.jpg"], {"1": job.TimeUpError("late")}, job.TimeUpError),
+        (["a.jpg", "b.jpg"], {"1": job.StoppedError()}, job.StoppedError),
+    ],
+)
+def test_a_batch_that_fails_leaves_nothing(monkeypatch, tmp_path, names, fails, error):
+    work, before = batch(monkeypatch, tmp_path, names, fails), folders()
+    with pytest.raises(error):
+        work.protect(job.Job(work.protect, len(names), 60))
+    assert folders() == before
+
+
+@dataclass
+class Reason:
+    name: str
+    sentence: str
+    score: float
+
+
+@dataclass
+class Judged:
+    probability: float = 0.9
+    verdict: str = "fake"
+    reasons: tuple = (Reason("eyes", "The <eyes> differ.", 0.8),)
+
+    def sentence(self):
+        return "Probably fake & manipulated."
+
+    def overlay(self):
+        return Image.fromarray(np.zeros((40, 30, 3), np.uint8))
+
+
+def test_a_verdict_shows_its_reasons_and_is_no_html(monkeypatch):
+    monkeypatch.setattr(detect, "DETECT", lambda file: Judged())
+    shown = detect.judged("me.jpg")
+    assert html.escape("The <eyes> differ.") in shown and "<eyes>" not in shown
+    assert "Probably fake &amp; manipulated." in shown
+    assert "90%" in shown and 'alt="' in shown
