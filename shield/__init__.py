@@ -2,6 +2,7 @@
 
 from shield.attacks import attacks
 from shield.bounds import bounds
+from shield.detection import Reason, Verdict, detect, detectors, flaws
 from shield.errors import (
     BoundError,
     FaceError,
@@ -46,12 +47,14 @@ __all__ = [
     "PhotoError",
     "Protection",
     "Quality",
+    "Reason",
     "Recipe",
     "RecipeError",
     "Report",
     "SearchError",
     "ShieldError",
     "Surrogate",
+    "Verdict",
     "Verification",
     "WeightsEntry",
     "WeightsError",
@@ -60,9 +63,12 @@ __all__ = [
     "bounds",
     "check_weights",
     "command_line",
+    "detect",
+    "detectors",
     "evaluate_models",
     "families",
     "find_faces",
+    "flaws",
     "import_model",
     "imported_models",
     "manifest",

@@ -150,6 +150,53 @@ def verify(
     _conclude(verification.report, [sheet] if sheet else [], as_json, quiet)
 
 
+@app.command()
+def detect(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="The photos to judge.")],
+    overlay: Annotated[
+        Path | None, typer.Option(help="Draw the reasons: a file for one photo, a folder for several. PNG.")
+    ] = None,
+    detector: Annotated[
+        str, typer.Option(help="The network: shield's, or a file that Wang et al. published (blur_jpg_prob0.5.pth).")
+    ] = "shield",
+    check: Annotated[
+        list[str] | None, typer.Option(help=f"Look for this flaw alone (repeatable): {', '.join(shield.flaws)}.")
+    ] = None,
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say of every PHOTO how likely it is generated or manipulated, and why.
+
+    Exit codes: 0 done, whatever the verdicts; 2 bad input.
+    """
+    with _reported():
+        _use(threads)
+        verdicts = [shield.detect(photo, detector=detector, checks=check or None) for photo in photos]
+        for verdict, path in zip(verdicts, _overlay_paths(photos, overlay), strict=False):
+            verdict.save_overlay(path)
+    if as_json:
+        typer.echo(json.dumps([verdict.to_dict() for verdict in verdicts], indent=2))
+    elif not quiet:
+        for photo, verdict in zip(photos, verdicts, strict=True):
+            console.print(f"{_shown(photo)}: {verdict.sentence()}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _overlay_paths(photos: list[Path], overlay: Path | None) -> list[Path]:
+    """Where the drawing of every photo goes: nowhere, to the named file, or into the named folder."""
+    if overlay is None:
+        return []
+    if len(photos) == 1 and not overlay.is_dir():
+        return [overlay]
+    if not overlay.is_dir():
+        raise shield.InputError(f"{overlay} is not a folder; several photos are drawn into a folder that is there.")
+    return [overlay / f"{photo.name}.overlay.png" for photo in photos]
+
+
+def _shown(path: Path) -> str:
+    return os.fsencode(path).decode(errors="replace")
+
+
 @models.callback()
 def list_models(
     context: typer.Context,
@@ -322,9 +369,7 @@ def _conclude(report: Report, written: list[Path], as_json: bool, quiet: bool) -
         _show(report, as_json)
     if not (quiet or as_json):
         for path in written:
-            console.print(
-                f"wrote {os.fsencode(path).decode(errors='replace')}", markup=False, highlight=False, soft_wrap=True
-            )
+            console.print(f"wrote {_shown(path)}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(DONE if report.reached and report.bound_kept is not False else NOT_REACHED)
 
 
@@ -342,6 +387,7 @@ def _show(report: Report, as_json: bool) -> None:
         highlight=False,
     )
     console.print(escape(report.sentence()), highlight=False)
+    console.print(escape(report.detector_sentence()), highlight=False)
     if report.adversaries:
         console.print(_adversary_table(report))
         console.print(escape(report.adversary_sentence()), highlight=False)

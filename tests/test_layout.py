@@ -19,8 +19,8 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks bounds errors faces objectives outline photo pipeline quality recipe spelling surrogates "
-    "training transforms verify weights",
+    "shield": "attacks bounds detection errors faces objectives outline photo pipeline quality recipe spelling "
+    "surrogates training transforms verify weights",
     "errors": "",
     "objectives": "errors registry",
     "masking": "",
@@ -39,18 +39,19 @@ MAY_USE = {
     "disruption": "device faces objectives surrogates transforms",
     "region": "faces photo",
     "outline": "faces photo",
+    "detection": "errors faces photo region registry surrogates weights",
     "recipe": "attacks bounds device errors objectives photo surrogates transforms",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds device errors faces lpips objectives photo recipe region registry surrogates universal web "
-    "weights",
+    "verify": "bounds detection device errors faces lpips objectives photo recipe region registry surrogates "
+    "universal web weights",
     "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region surrogates "
     "transforms universal verify masking",
     "quality": "errors faces lpips photo surrogates training",
-    "training": "attacks bounds device disruption errors faces lpips masking objectives recipe region registry "
-    "surrogates transforms universal",
-    "bench": "attacks bounds device disruption errors faces lpips objectives photo pipeline recipe region registry "
-    "shield surrogates training verify masking weights",
+    "training": "attacks bounds detection device disruption errors faces lpips masking objectives recipe region "
+    "registry surrogates transforms universal web",
+    "bench": "attacks bounds detection device disruption errors faces lpips objectives photo pipeline recipe region "
+    "registry shield surrogates training verify masking weights",
     "cli": "shield",
     "page": "shield",
     "__main__": "bench cli",

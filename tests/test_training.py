@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from typer.testing import CliRunner
 
 from shield.cli import app
+from shield.detection.network import DetectorNet
 from shield.errors import InputError, RecipeError
 from shield.faces import PORTRAIT
 from shield.faces.attributes import AttributeNet
@@ -38,8 +39,11 @@ from shield.training.attributes import AttributesRecipe, AttributesTraining
 from shield.training.command import train_model
 from shield.training.cyclegan import CycleGANRecipe, CycleGANTraining
 from shield.training.data import SOURCES, BalancedSampler, FaceSet, load_faces, varied
+from shield.training.detector import DetectorRecipe, DetectorTraining, real_rows
+from shield.training.fakes import PROTECTED, RELATIVES, Fakes, relative
 from shield.training.ganimation import FURTHEST, GANimationRecipe, GANimationTraining, measured
 from shield.training.hardening import HARDENINGS, Hardening, changed
+from shield.training.histories import with_history
 from shield.training.loop import Training, rate_factor, recipes, train
 from shield.training.posed import DARK, SEEN_IN_PART, moved_points, posed, where_changed
 from shield.training.stargan import ATTRIBUTES, HAIR, StarGANRecipe, StarGANTraining, random_targets
@@ -71,7 +75,11 @@ RECIPES: dict[str, Optimisation] = {
 
 FAMILIES: dict[str, Family] = {"cyclegan": BOTH_WAYS, "ganimation": GANIMATION}  # and StarGAN
 
-OTHERS: dict[str, set[str]] = {"attributes": {"loss", "right"}, "universal": {"reached"}}  # and what they report
+OTHERS: dict[str, set[str]] = {  # and what they report
+    "attributes": {"loss", "right"},
+    "detector": {"loss", "real", "made"},
+    "universal": {"reached"},
+}
 
 every_recipe = pytest.mark.parametrize("name", sorted(recipes))
 every_manipulator = pytest.mark.parametrize("name", sorted(RECIPES))
@@ -110,6 +118,8 @@ def any_training(name: str, **changes: Any) -> Training:
     settings: dict[str, Any] = {"batch": 4, "steps": STEPS, "seed": 3} | changes
     if name == "attributes":
         return AttributesTraining(AttributesRecipe(**settings), face_set(size=64), False)
+    if name == "detector":
+        return detector_training(**settings)
     if name == "universal":
         return UniversalTraining(UniversalRecipe(**settings | {"batch": 1}), face_set(size=64), [toy(1), toy(2)])
     return small(name, **changes)
@@ -121,6 +131,12 @@ def toy(seed: int) -> Editor:
         torch.manual_seed(seed)
         network = StarGANGenerator(4, len(ATTRIBUTES), 1)
     return Editor(f"toy {seed}", "none", PORTRAIT, network, EDITS, 64)
+
+
+def detector_training(side: int = 64, **settings: Any) -> DetectorTraining:
+    """The detector's, taught by a tiny StarGAN."""
+    recipe = DetectorRecipe(**({"others": 2, "pairs": 6, "crop": 48, "ramp": 4} | settings))
+    return DetectorTraining(recipe, face_set(size=side), False, [toy(0)])
 
 
 def samples(size: int = SIZE) -> Tensor:
@@ -305,7 +321,7 @@ def test_what_is_no_manipulator_resumes_to_the_very_same_weights_too(name: str, 
     again = any_training(name, seed=99)
     assert train(again, tmp_path / "half", samples(64), resume=True) == STEPS
     assert equal(again.state_dict(), whole.state_dict())
-    sheet = [] if name == "attributes" else ["sheet.png"]
+    sheet = ["sheet.png"] if name == "universal" else []
     files = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert files == ["checkpoint.pt", *sheet, "weights.safetensors"]
 
@@ -894,6 +910,89 @@ def test_a_face_that_the_archive_lacks_is_not_replaced_by_a_black_one(archives: 
 def test_a_split_without_faces_is_refused(archives: Path) -> None:
     with pytest.raises(InputError, match="validation"):
         load_faces(archives, "validation", size=4)
+
+
+# The detector
+
+
+def test_the_detectors_weights_are_of_its_network(tmp_path: Path) -> None:
+    train(detector_training(batch=2, steps=1), tmp_path, samples(64))
+    tensors = load_file(tmp_path / "weights.safetensors")
+    assert tensors["fc.weight"].dtype == torch.float16
+    DetectorNet().load_state_dict(tensors)
+
+
+def test_the_detector_learns_to_tell_its_teachers_faces() -> None:
+    run = detector_training(batch=6, ramp=1000)
+    losses = [run.step(number)["loss"] for number in range(12)]
+    assert losses[0] > 1
+    assert sorted(losses[4:])[4] < 0.2 * losses[0]
+
+
+def test_the_detector_never_learns_from_synthetic_or_held_back_faces() -> None:
+    data = face_set(count=60, size=64)
+    learned, held = real_rows(data, validation=False), real_rows(data, validation=True)
+    assert set(learned.tolist()) & set(held.tolist()) == set()
+    assert len(learned) == 36 and len(held) == 4
+    sources = data.source[torch.cat([learned, held])]
+    assert sorted(sources.unique().tolist()) == [SOURCES.index("celeba"), SOURCES.index("lfw")]
+    run = detector_training(side=64)
+    rows = real_rows(face_set(size=64), validation=False)
+    assert {tuple(face.flatten()[:9].tolist()) for face in run.real} == {
+        tuple(face.flatten()[:9].tolist()) for face in face_set(size=64).faces[rows]
+    }
+
+
+def test_held_out_generators_do_not_teach() -> None:
+    run = recipes["detector"](face_set(size=128), False)
+    assert isinstance(run, DetectorTraining)
+    teachers = {makers[0].name for makers in run.fakes.makers}
+    assert teachers == {"stargan", "ganimation"}
+
+
+def test_a_pair_is_a_face_and_what_was_made_of_it() -> None:
+    run = detector_training()
+    rows = torch.tensor([1, 2, 1])
+    pairs = run.fakes.draw(rows)
+    assert pairs.shape == (3, 2, 3, 64, 64)
+    assert torch.equal(pairs[:2, 0], run.real[rows[:2]].float() / 255)
+    assert torch.equal(pairs[0], pairs[2])
+    assert (pairs[:, 0] - pairs[:, 1]).abs().mean() > 0.02
+    again = detector_training().fakes
+    assert torch.equal(again.draw(rows[1:2]), pairs[1:2])  # whatever was made before it
+
+
+def test_some_real_faces_are_protected_first() -> None:
+    fakes = detector_training().fakes
+    assert isinstance(fakes, Fakes)
+    change = 255 * (fakes.draw(torch.tensor([0]))[0, 0] - fakes.faces[0].float() / 255).abs()
+    assert 0 < change.max() <= 11  # levels; rounding included
+    assert PROTECTED > 1
+
+
+def test_relatives_differ_from_their_generator_a_little() -> None:
+    makers = detector_training().fakes.makers[0]
+    assert len(makers) == RELATIVES
+    weights = [next(maker.network.parameters()) for maker in makers]
+    assert all(0 < ((other - weights[0]) / weights[0]).abs().mean() < 0.05 for other in weights[1:])
+    assert relative(makers[0], 0, Generator()) is makers[0]
+
+
+def test_a_pair_shares_its_history() -> None:
+    """Were one of the two blurred or compressed by itself, that would tell them apart."""
+    face = torch.rand(1, 3, 64, 64, generator=Generator().manual_seed(0))
+    for seed in range(12):
+        pair = with_history(face.expand(2, -1, -1, -1).clone(), Generator().manual_seed(seed))
+        assert torch.equal(pair[0], pair[1])
+        assert pair.min() >= 0 and pair.max() <= 1
+        assert pair.shape == (2, 3, 64, 64)
+
+
+def test_without_a_history_pictures_stay_or_are_mirrored() -> None:
+    face = torch.rand(1, 3, 32, 32, generator=Generator().manual_seed(0))
+    seen = [with_history(face, Generator().manual_seed(seed), share=0) for seed in range(8)]
+    assert all(torch.equal(one, face) or torch.equal(one, face.flip(3)) for one in seen)
+    assert any(torch.equal(one, face) for one in seen) and any(torch.equal(one, face.flip(3)) for one in seen)
 
 
 # The command's half

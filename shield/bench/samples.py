@@ -1,4 +1,4 @@
-"""Show what the manipulators of models/ make of photos: the sample sheets on their cards.
+"""Show what the manipulators of models/ make of photos, and the detector of them: the sample sheets on their cards.
 
 shield bench samples FOLDER OUT
 """
@@ -8,8 +8,10 @@ from typing import Annotated
 
 import torch
 import typer
+from PIL import Image
 from rich.console import Console
 
+from shield.detection import Shipped, probability_of
 from shield.faces import detect, warp
 from shield.photo import read, to_pixels, to_tensor
 from shield.surrogates import Surrogate, load_surrogates
@@ -28,6 +30,18 @@ def samples(surrogate: Surrogate, photo: Path) -> tuple[Pixels, list[Pixels]]:
     return to_pixels(crop), [to_pixels((edit + 1) / 2) for edit in surrogate(crop)[0]]
 
 
+@torch.no_grad()
+def detector_sheet(photo: Path) -> Image.Image:
+    """What the detector says of a photo's face and of the first edit of every manipulator."""
+    parts = [part for part in load_surrogates(CPU) if part.makes_pictures]
+    pairs = [samples(part, photo) for part in parts]
+    face, made = pairs[0][0], [edits[0] for _, edits in pairs]
+    odds = Shipped().log_odds(torch.cat([to_tensor(picture) for picture in (face, *made)]))
+    before, *after = [f"{probability_of(value):.0%}" for value in odds.tolist()]
+    captions = [f"{part.name}: {share}" for part, share in zip(parts, after, strict=True)]
+    return sample_sheet(f"detector: how likely made; the original: {before}", captions, [(face, made)])
+
+
 def main(
     folder: Annotated[Path, typer.Argument(help="JPEG photos with a face each; only such as may be shown.")],
     out: Annotated[Path, typer.Argument(help="Where NAME.jpg goes, one per manipulator.")],
@@ -42,3 +56,4 @@ def main(
             target = out / f"{surrogate.name}.jpg"
             sample_sheet(surrogate.name, surrogate.edits, rows).save(target, quality=QUALITY)
             console.print(f"wrote {target}", markup=False, highlight=False)
+    detector_sheet(chosen[0]).save(out / "detector.jpg", quality=QUALITY)

@@ -1,7 +1,7 @@
 """Verification on saved files, with real codecs and controls."""
 
 from shield.verify.effects import Manipulation
-from shield.verify.report import NOISE, PROTECTED, RESAVED, Effect, Report
+from shield.verify.report import NOISE, PROTECTED, RESAVED, Detection, Effect, Report
 from shield.verify.verification import Counted, Verification, find_faces, is_about_another, report_path, verify
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "PROTECTED",
     "RESAVED",
     "Counted",
+    "Detection",
     "Effect",
     "Manipulation",
     "Report",

@@ -11,10 +11,11 @@ from shield.photo import FORMATS
 from shield.verify.channels import AS_SAVED
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
-SCHEMA = 2
+SCHEMA = 3
 PROTECTED, RESAVED, NOISE = "protected", "resaved", "noise"
 CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
 SOCIAL = "social"
+ORIGINAL, MANIPULATED, BROKEN = "original", "manipulated", "broken"
 WORDS = {
     "jpeg90": "JPEG 90",
     "jpeg75": "JPEG 75",
@@ -53,6 +54,23 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Detection:
+    """What the detector's network says of one picture of a face.
+
+    ``picture``: "original" or "protected", the photos; "manipulated", what ``surrogate`` makes of the original for
+    ``edit``, or "broken", what it makes of the protected photo. ``probability``: that it is made or manipulated.
+    ``verdict``: "real", "fake" or "unsure".
+    """
+
+    face: int
+    picture: str
+    surrogate: str | None
+    edit: str | None
+    probability: float
+    verdict: str
+
+
+@dataclass(frozen=True)
 class FaceReport:
     """One face: where it is, how visible its change is, and the same of the noise control."""
 
@@ -81,7 +99,8 @@ class Report:
     ``recipe``: the settings of the search where they are known. ``effects``: after every channel. ``adversaries``:
     after what every adversary does, of the protected photo and of the original (saved the same way) as control,
     hardened manipulators included; empty where nobody asked. ``weights``: sha256 by model. ``machine``: device,
-    threads and precision, on which the last digits depend. ``seconds``: by phase.
+    threads and precision, on which the last digits depend. ``seconds``: by phase. ``detections``: what the detector
+    says of the photos and of their manipulations.
     """
 
     schema: int
@@ -96,6 +115,7 @@ class Report:
     versions: dict[str, str]
     machine: dict[str, str]
     seconds: dict[str, float]
+    detections: tuple[Detection, ...] = ()
 
     @property
     def face_lpips(self) -> float:
@@ -218,6 +238,21 @@ class Report:
             parts.append("{} of {} break of the hardened {}".format(*_count(side.select(surrogate=name)), name))
         return "; ".join(parts) + "."
 
+    def detector_sentence(self) -> str:
+        """One plain sentence on what the detector calls fake: of the photos, and of the manipulations."""
+        verdicts: dict[str, list[str]] = {}
+        for row in self.detections:
+            verdicts.setdefault(row.picture, []).append(row.verdict)
+        photos = [f"the {name} photo {_worst(verdicts[name])}" for name in (ORIGINAL, PROTECTED) if name in verdicts]
+        words = {MANIPULATED: "manipulations of the original", BROKEN: "of the protected photo"}
+        made = [
+            f"{verdicts[k].count('fake')} of {len(verdicts[k])} {word}" for k, word in words.items() if k in verdicts
+        ]
+        parts = [f"The detector calls {_list(photos)}"] if photos else ["The detector saw no photo"]
+        if made:
+            parts.append(f"fake it calls {_list(made)}")
+        return "; ".join(parts) + "."
+
     def _worked_on(self) -> set[str]:
         """The surrogates that the search worked on or, where that is not known, all of them."""
         return {effect.surrogate for effect in self.effects if effect.seen} or set(self.surrogates())
@@ -239,6 +274,10 @@ class Report:
 def _count(effects: Iterable[Effect]) -> tuple[int, int]:
     rows = list(effects)
     return sum(row.disrupted for row in rows), len(rows)
+
+
+def _worst(verdicts: Iterable[str]) -> str:
+    return max(verdicts, key=("real", "unsure", "fake").index)
 
 
 def _subject(effect: Effect) -> tuple[int, str, str]:

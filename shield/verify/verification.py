@@ -27,6 +27,7 @@ from shield.universal import FITTED_TO
 from shield.verify.adversaries import as_channels
 from shield.verify.channels import channels
 from shield.verify.controls import resaved, sign_noise
+from shield.verify.detections import measure_detections
 from shield.verify.effects import Manipulation, measure_effects
 from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, Effect, FaceReport, FileReport, Report
 from shield.verify.sheet import contact_sheet, difference
@@ -148,6 +149,7 @@ def verify(
     if adversaries:
         manipulators = [*parts, *load_hardened(place)]
         other_side, _ = measure_effects(before.pixels, cleanable, ways, faces, manipulators, seen, place, tell)
+    detections = measure_detections(before.pixels, after.pixels, faces, manipulations)
     report = Report(
         SCHEMA,
         recipe.settings() if recipe else None,
@@ -161,6 +163,7 @@ def verify(
         {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
         _machine(place),
         {"verification": time.perf_counter() - began},
+        tuple(detections),
     )
     files = tuple(photo.path for photo in (before, after) if photo.path is not None)
     return Verification(report, before.pixels, after.pixels, tuple(manipulations), files)

@@ -1,0 +1,127 @@
+"""The verdict on a photo: how likely it is made or manipulated, and the reasons, for people and for programs."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from shield.detection.calibration import FAKE_FROM, FALSE_ALARMS, called, probability_of
+from shield.photo import check_writable, encode, open_photo, write_atomically
+
+Region = tuple[tuple[float, float], ...]  # corners (x, y) in px of the photo
+COLOURS = ("#ff3b30", "#ffcc00", "#34c759", "#0a84ff", "#bf5af2")
+WORDS = {
+    "fake": "This photo is probably generated or manipulated",
+    "real": "Nothing on this photo says that it was generated or manipulated",
+    "unsure": "Not sure: this photo may be generated or manipulated",
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Something that speaks for a fake.
+
+    ``name``: of the network or the check. ``score``: what it measured; of the network its logit. ``weight``: what it
+    adds to the log-odds. ``region``: where in the photo.
+    """
+
+    name: str
+    sentence: str
+    score: float
+    weight: float
+    region: Region
+
+
+@dataclass(frozen=True)
+class FaceVerdict:
+    """One face. ``log_odds``: that it is made or manipulated. ``reasons``: the weightiest first."""
+
+    box: tuple[float, float, float, float]
+    log_odds: float
+    reasons: tuple[Reason, ...]
+
+    @property
+    def probability(self) -> float:
+        """That the face is made or manipulated, in [0, 1]."""
+        return probability_of(self.log_odds)
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What ``shield.detect`` found: every face, and the photo (H, W, 3) that they are on. The worst face counts."""
+
+    faces: tuple[FaceVerdict, ...]
+    pixels: NDArray[np.uint8]
+    path: Path | None
+    detector: str
+
+    @property
+    def worst(self) -> FaceVerdict:
+        """The face that is most likely made."""
+        return max(self.faces, key=lambda face: face.log_odds)
+
+    @property
+    def probability(self) -> float:
+        """That the photo is generated or manipulated, in [0, 1]."""
+        return self.worst.probability
+
+    @property
+    def verdict(self) -> str:
+        """ "real", "fake" or "unsure"."""
+        return called(self.probability)
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """The reasons for the worst face, the weightiest first."""
+        return self.worst.reasons
+
+    def sentence(self) -> str:
+        """One plain sentence."""
+        opening = f"{WORDS[self.verdict]} (probability {self.probability:.0%})"
+        reasons = [reason.sentence[0].lower() + reason.sentence[1:].rstrip(".") for reason in self.reasons]
+        if not reasons:
+            return f"{opening}."
+        return f"{opening}: {'; '.join(reasons)}."
+
+    def overlay(self) -> Image.Image:
+        """The photo with every reason's region drawn, the weightiest reason's in red."""
+        picture = Image.fromarray(self.pixels).convert("RGB")
+        draw = ImageDraw.Draw(picture)
+        width = max(2, round(max(picture.size) / 300))
+        size = max(10, 5 * width)
+        for face in self.faces:
+            # The weightiest comes last, on top.
+            for rank, reason in reversed([*enumerate(face.reasons)]):
+                colour = COLOURS[rank % len(COLOURS)]
+                draw.line([*reason.region, reason.region[0]], fill=colour, width=width, joint="curve")
+                left, top = (min(corner[axis] for corner in reason.region) for axis in (0, 1))
+                place = max(0, left), max(0, top - size * 1.3 * (rank + 1))
+                draw.text(place, reason.name, fill=colour, font_size=size, stroke_width=2, stroke_fill="black")
+        return picture
+
+    def save_overlay(self, path: str | Path) -> None:
+        """Write the overlay as PNG, atomically. Raises PhotoError where that is not possible; never over the photo."""
+        check_writable(Path(path), self.path)
+        write_atomically(encode(open_photo(self.overlay()), "png"), Path(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the pixels; ``threshold`` is the probability from which a photo is called fake."""
+        return {
+            "photo": None if self.path is None else self.path.name,
+            "probability": self.probability,
+            "verdict": self.verdict,
+            "threshold": FAKE_FROM,
+            "false_alarm_rate": FALSE_ALARMS,
+            "sentence": self.sentence(),
+            "reasons": [asdict(reason) for reason in self.reasons],
+            "detector": self.detector,
+            "faces": [asdict(face) | {"probability": face.probability} for face in self.faces],
+        }
+
+    def to_json(self) -> str:
+        """JSON text."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"

@@ -1,0 +1,154 @@
+"""The detector's training: real faces against what the manipulators make of the very same faces (Wang et al. 2020).
+
+Whole generators stay out, so that there is something unseen to test on, and so do the synthetic faces: they are fakes
+of another kind, and no example of real ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from shield.detection.network import DetectorNet
+from shield.surrogates import load_surrogates
+from shield.surrogates.published import Editor
+from shield.training.attributes import half_of
+from shield.training.data import SOURCES, FaceSet
+from shield.training.fakes import Fakes
+from shield.training.histories import with_history
+from shield.training.loop import recipes
+
+HELD_OUT = ("cyclegan",)
+REAL = ("celeba", "lfw")
+VALIDATION = 10  # one of so many training faces, the last of every source, sets thresholds and is not learned from
+
+
+@dataclass(frozen=True)
+class DetectorRecipe:
+    """Everything that decides how the weights come out."""
+
+    batch: int = 24  # pairs of a real and a made face
+    others: int = 8  # real faces beside them, of which nothing is made
+    steps: int = 3_300
+    ramp: int = 700  # steps until pictures have as much of a history as later: a start is made on plain ones
+    pairs: int = 12_000  # making a fake costs as much as learning from it a few times
+    crop: int = 104  # px
+    learning_rate: float = 1.5e-3
+    decay: float = 0.05
+    seed: int = 0
+
+
+def real_rows(data: FaceSet, validation: bool) -> Tensor:
+    """Rows of photographs: those to learn from, or those to set thresholds on."""
+    parts = []
+    for source in REAL:
+        rows = (data.source == SOURCES.index(source)).nonzero().flatten()
+        first = len(rows) - len(rows) // VALIDATION
+        parts.append(rows[first:] if validation else rows[:first])
+    return torch.cat(parts)
+
+
+class DetectorTraining:
+    """A classifier of real and made faces, as much as possible of whose history is shared."""
+
+    def __init__(self, recipe: DetectorRecipe, data: FaceSet, autocast: bool, teachers: Sequence[Editor]) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.data, self.autocast, self.teachers = recipe, data, autocast, teachers
+        self.random = torch.Generator().manual_seed(recipe.seed)
+        self._gather(recipe.seed)
+        self.network = DetectorNet()
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), recipe.learning_rate, weight_decay=recipe.decay)
+
+    def _gather(self, seed: int) -> None:
+        """Choose the faces of which something is made; ``seed`` decides, and what is made of them."""
+        rows = real_rows(self.data, validation=False)
+        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
+        self.seed, self.real = seed, self.data.faces[rows]
+        self.fakes = Fakes(self.real[: self.recipe.pairs], self.teachers, seed, self.autocast)
+
+    @property
+    def steps(self) -> int:
+        """How many steps the recipe asks for."""
+        return self.recipe.steps
+
+    def step(self, number: int) -> dict[str, float]:
+        """One step; returns the loss and the share of right answers on real and on made faces."""
+        faces, made = self._batch(min(1.0, number / self.recipe.ramp))
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+            logits = self.network(faces).float()
+        # Beside what is asked of each face: of a pair, the made one is to be above the real one.
+        pairs = logits[: 2 * self.recipe.batch].view(-1, 2)
+        loss = F.binary_cross_entropy_with_logits(logits, made) + F.softplus(pairs[:, 0] - pairs[:, 1]).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
+        self.optimiser.step()
+        right = ((logits > 0) == (made > 0.5)).float()
+        return {
+            "loss": float(loss.detach()),
+            "real": float(right[made == 0].mean()),
+            "made": float(right[made == 1].mean()),
+        }
+
+    def _batch(self, share: float) -> tuple[Tensor, Tensor]:
+        """Faces (N, 3, crop, crop) in [0, 1] and whether they are made (N,); the pairs come first.
+
+        ``share``: of the usual history.
+        """
+        recipe = self.recipe
+        pairs = self.fakes.draw(torch.randint(len(self.fakes), (recipe.batch,), generator=self.random))
+        rows = torch.randint(len(self.real), (recipe.others,), generator=self.random)
+        others = self.real[rows, None].float() / 255  # (others, 1, 3, s, s)
+        groups = [self._cropped(with_history(group, self.random, share)) for group in (*pairs, *others)]
+        made = torch.cat([torch.arange(len(group)) for group in groups])
+        return torch.cat(groups), made.float()
+
+    def _cropped(self, faces: Tensor) -> Tensor:
+        room = faces.shape[-1] - self.recipe.crop + 1
+        top, left = torch.randint(room, (2,), generator=self.random).tolist()
+        return faces[..., top : top + self.recipe.crop, left : left + self.recipe.crop]
+
+    def set_rate(self, factor: float) -> None:
+        """Scale the recipe's learning rate."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate * factor
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that resuming needs, random numbers included."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "random": self.random.get_state(),
+            "seed": self.seed,  # the made faces are made again, as they are asked for
+        }
+
+    def begin_with(self, weights: dict[str, Tensor]) -> int:
+        """Begin with a trained network."""
+        self.network.load_state_dict(weights)
+        return 0
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.random.set_state(state["random"])
+        self._gather(state["seed"])
+
+    def sheet(self, faces: Tensor) -> Tensor | None:
+        """Nothing to look at."""
+        return None
+
+    def export(self) -> dict[str, Tensor]:
+        """The finished weights; floats as float16."""
+        return {name: half_of(value) for name, value in self.network.state_dict().items()}
+
+
+@recipes.register("detector")
+def detector(data: FaceSet, autocast: bool) -> DetectorTraining:
+    """The recipe as shipped: every editor of faces teaches, imported ones included, but those held out."""
+    side = data.faces.shape[-1]
+    parts = (part for part in load_surrogates(torch.device("cpu")) if part.name not in HELD_OUT)
+    teachers = [part for part in parts if isinstance(part, Editor) and part.size == side]
+    return DetectorTraining(DetectorRecipe(), data, autocast, teachers)

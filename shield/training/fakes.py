@@ -1,0 +1,66 @@
+"""Fakes for the detector to learn from: what manipulators make of real faces, each made once and kept."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from shield.surrogates.published import Editor
+from shield.training.hardening import Hardening, changed
+
+RELATIVES = 6  # of every generator, itself among them
+APART = 0.03  # share of itself by which a weight of a relative differs: its traces are its own
+PROTECTED = 16  # every so many faces one is protected first, and the manipulation breaks
+STRENGTHS = tuple(Hardening(critic=False, levels=levels, steps=1, share=1.0) for levels in (3, 6, 10))
+
+
+class Fakes:
+    """A real face and a fake of it, by row: both uint8 (3, s, s). A row is the same whenever it is made.
+
+    Which generator, which of its relatives and which edit makes a row is drawn from the seed and the row's number.
+    """
+
+    def __init__(self, faces: Tensor, teachers: Sequence[Editor], seed: int, autocast: bool) -> None:
+        """``faces``: uint8 (N, 3, s, s)."""
+        self.faces, self.seed, self.autocast = faces, seed, autocast
+        random = Generator().manual_seed(seed)
+        self.makers = [[relative(one, number, random) for number in range(RELATIVES)] for one in teachers]
+        self.pairs = torch.zeros(len(faces), 2, *faces.shape[1:], dtype=torch.uint8)
+        self.made = torch.zeros(len(faces), dtype=torch.bool)
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def draw(self, rows: Tensor) -> Tensor:
+        """The real and the made face of these rows, (len(rows), 2, 3, s, s) in [0, 1]."""
+        for row in rows[~self.made[rows]].unique().tolist():
+            self.pairs[row] = self._pair(row)
+            self.made[row] = True
+        return self.pairs[rows].float() / 255
+
+    def _pair(self, row: int) -> Tensor:
+        random = Generator().manual_seed(self.seed + row)
+
+        def choose(count: int) -> int:
+            return int(torch.randint(count, (), generator=random))
+
+        maker = self.makers[choose(len(self.makers))][choose(RELATIVES)]
+        conditions = maker.conditions[choose(len(maker.conditions))][None]
+        real = self.faces[row : row + 1].float() / 127.5 - 1
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+            if row % PROTECTED == 0:
+                real = changed(maker.network, real, conditions, STRENGTHS[choose(len(STRENGTHS))], random)
+            with torch.no_grad():
+                fake = maker.network(real, conditions).float()
+        return (torch.cat([real, fake]) * 127.5 + 127.5).round().clamp(0, 255).byte()
+
+
+def relative(editor: Editor, number: int, random: Generator) -> Editor:
+    """A generator whose weights differ a little from the editor's; number 0 is the editor itself."""
+    if number == 0:
+        return editor
+    other = copy.deepcopy(editor)
+    for weight in other.network.parameters():
+        weight.mul_(1 + APART * torch.randn(weight.shape, generator=random))
+    return other
