@@ -38,8 +38,8 @@ MAY_USE = {
     "transforms": "faces photo registry web",
     "disruption": "device faces objectives surrogates transforms",
     "region": "faces photo",
-    "detection": "errors faces photo region registry surrogates weights",
     "outline": "faces photo",
+    "detection": "errors faces photo region registry surrogates weights",
     "recipe": "attacks bounds device errors objectives photo surrogates transforms",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.

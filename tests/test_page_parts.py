@@ -176,7 +176,7 @@ class Judged:
 
 
 def test_a_verdict_shows_its_reasons_and_is_no_html(monkeypatch):
-    monkeypatch.setattr(detect, "DETECT", lambda file: Judged())
+    monkeypatch.setattr(shield, "detect", lambda file: Judged())
     shown = detect.judged("me.jpg")
     assert html.escape("The <eyes> differ.") in shown and "<eyes>" not in shown
     assert "Probably fake &amp; manipulated." in shown

@@ -217,32 +217,6 @@ def test_difference_is_amplified_around_grey():
     assert (sheet.difference(other, one) == 98).all()
 
 
-def test_the_detector_judges_the_photos_and_every_manipulation(report):
-    pictures = len([surrogate for surrogate in report.surrogates() if surrogate != "identity"])
-    assert pictures > 0
-    rows = {name: [row for row in report.detections if row.picture == name] for name in ("original", "protected")}
-    assert all(len(found) == len(report.faces) for found in rows.values())
-    edits = {(effect.face, effect.surrogate, effect.edit) for effect in report.select() if effect.l2 is not None}
-    for name in ("manipulated", "broken"):
-        assert {(row.face, row.surrogate, row.edit) for row in report.detections if row.picture == name} == edits
-    assert all(0 <= row.probability <= 1 and row.verdict in ("real", "fake", "unsure") for row in report.detections)
-    assert rows["protected"][0].probability == pytest.approx(rows["original"][0].probability, abs=0.3)
-    assert json.loads(report.to_json())["detections"][0]["picture"] == "original"
-
-
-def test_the_detectors_sentence_counts(report):
-    def row(picture, verdict):
-        return dataclasses.replace(report.detections[0], picture=picture, verdict=verdict)
-
-    rows = [row("original", "real"), row("original", "unsure"), row("protected", "real")]
-    rows += [row("manipulated", "fake"), row("manipulated", "real"), row("broken", "fake")]
-    assert dataclasses.replace(report, detections=tuple(rows)).detector_sentence() == (
-        "The detector calls the original photo unsure and the protected photo real; "
-        "fake it calls 1 of 2 manipulations of the original and 1 of 1 of the protected photo."
-    )
-    assert dataclasses.replace(report, detections=()).detector_sentence() == "The detector saw no photo."
-
-
 def test_the_table_counts_every_channel_of_networks_and_controls(report):
     table = report.table()
     assert list(table) == [*report.surrogates(), "control: saved only", "control: noise"]
@@ -308,3 +282,29 @@ def test_outlines_frame_every_face_and_leave_the_rest(portrait_photo, portrait_f
     inside = slice(top + 40, bottom - 40), slice(left + 40, right - 40)
     assert (drawn[inside] == portrait_photo.pixels[inside]).all()
     assert shield.find_faces(portrait_photo) == [portrait_face]
+
+
+def test_the_detector_judges_the_photos_and_every_manipulation(report):
+    pictures = len([surrogate for surrogate in report.surrogates() if surrogate != "identity"])
+    assert pictures > 0
+    rows = {name: [row for row in report.detections if row.picture == name] for name in ("original", "protected")}
+    assert all(len(found) == len(report.faces) for found in rows.values())
+    edits = {(effect.face, effect.surrogate, effect.edit) for effect in report.select() if effect.l2 is not None}
+    for name in ("manipulated", "broken"):
+        assert {(row.face, row.surrogate, row.edit) for row in report.detections if row.picture == name} == edits
+    assert all(0 <= row.probability <= 1 and row.verdict in ("real", "fake", "unsure") for row in report.detections)
+    assert rows["protected"][0].probability == pytest.approx(rows["original"][0].probability, abs=0.3)
+    assert json.loads(report.to_json())["detections"][0]["picture"] == "original"
+
+
+def test_the_detectors_sentence_counts(report):
+    def row(picture, verdict):
+        return dataclasses.replace(report.detections[0], picture=picture, verdict=verdict)
+
+    rows = [row("original", "real"), row("original", "unsure"), row("protected", "real")]
+    rows += [row("manipulated", "fake"), row("manipulated", "real"), row("broken", "fake")]
+    assert dataclasses.replace(report, detections=tuple(rows)).detector_sentence() == (
+        "The detector calls the original photo unsure and the protected photo real; "
+        "fake it calls 1 of 2 manipulations of the original and 1 of 1 of the protected photo."
+    )
+    assert dataclasses.replace(report, detections=()).detector_sentence() == "The detector saw no photo."

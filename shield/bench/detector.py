@@ -292,7 +292,3 @@ def main(
     for table in (*network_tables(kinds, detector), verdict_table(kinds, detector), flaw_table(real)):
         console.print(table)
     console.print(f"{count} faces of every source; fake from a probability of {FAKE_FROM:g}.", highlight=False)
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,7 +1,6 @@
 """The tab that detects: is this photo generated or manipulated? A verdict, its reasons, and where they are seen."""
 
 import html
-from typing import Any
 
 import gradio as gr
 
@@ -14,7 +13,6 @@ from shield.page.result import QUIETLY
 from shield.page.status import waiting
 from shield.page.workbench import QUEUE
 
-DETECT: Any = getattr(shield, "detect", None)  # until detection is merged
 SIDE = 900  # px of the overlay's longest side
 CLASSES = {"real": "good", "unsure": "fair", "fake": "poor"}
 SYMBOLS = {"real": "✓", "unsure": "?", "fake": "!"}
@@ -46,11 +44,10 @@ class DetectTab:
 def judged(file: str) -> str:
     """The verdict on a photo, as HTML."""
     with as_toast():
-        verdict = DETECT(file)
-    return _verdict(verdict)
+        return _verdict(shield.detect(file))
 
 
-def _verdict(verdict: Any) -> str:
+def _verdict(verdict: shield.Verdict) -> str:
     reasons = "".join(f"<li>{html.escape(reason.sentence)}</li>" for reason in verdict.reasons)
     overlay = picture(verdict.overlay(), "The photo with the regions that speak for the verdict", SIDE)
     return (

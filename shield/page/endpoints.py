@@ -9,7 +9,6 @@ import gradio as gr
 
 import shield
 from shield.page.complaint import as_toast
-from shield.page.detect import DETECT
 from shield.page.job import Job
 from shield.page.options import Options
 from shield.page.private import kept_on_success
@@ -28,8 +27,7 @@ class Endpoints:
             calls = [gr.Button() for _ in range(3)]
         calls[0].click(self.protect, [photo, settings], [result, report, sheet], api_name="protect", **shared)
         calls[1].click(self.verify, [photo, other], [report, sheet], api_name="verify", **shared)
-        if DETECT is not None:
-            calls[2].click(self.detect, photo, report, api_name="detect", **shared)
+        calls[2].click(self.detect, photo, report, api_name="detect", **shared)
 
     def protect(self, photo: str, settings: dict[str, Any] | None = None) -> tuple[str, Any, str]:
         """Protect a photo. ``settings``: of the Recipe, by name, and "preset"; those left out are the defaults."""
@@ -54,7 +52,7 @@ class Endpoints:
     def detect(self, photo: str) -> Any:
         """Say whether a photo is generated or manipulated, and why."""
         with as_toast():
-            return json.loads(DETECT(photo).to_json())
+            return json.loads(shield.detect(photo).to_json())
 
     def _job(self) -> Job[None]:
         """For its clock alone: the call itself is the work."""

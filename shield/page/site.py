@@ -3,7 +3,7 @@
 import gradio as gr
 
 from shield.page.about import about
-from shield.page.detect import DETECT, DetectTab
+from shield.page.detect import DetectTab
 from shield.page.endpoints import Endpoints
 from shield.page.options import Options
 from shield.page.private import KEEP
@@ -28,9 +28,8 @@ def build(options: Options) -> gr.Blocks:
                 ProtectTab(options)
             with gr.Tab("Verify"):
                 VerifyTab(options)
-            if DETECT is not None:
-                with gr.Tab("Detect"):
-                    DetectTab(options)
+            with gr.Tab("Detect"):
+                DetectTab(options)
             with gr.Tab("About"):
                 about()
         Endpoints(options)

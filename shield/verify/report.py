@@ -13,9 +13,9 @@ from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
 SCHEMA = 3
 PROTECTED, RESAVED, NOISE = "protected", "resaved", "noise"
-ORIGINAL, MANIPULATED, BROKEN = "original", "manipulated", "broken"
 CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
 SOCIAL = "social"
+ORIGINAL, MANIPULATED, BROKEN = "original", "manipulated", "broken"
 WORDS = {
     "jpeg90": "JPEG 90",
     "jpeg75": "JPEG 75",
