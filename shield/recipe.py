@@ -72,7 +72,7 @@ class Recipe:
     bound: str = "linf"
     steered: bool = True
     masked: bool = True
-    steps: int = 45
+    steps: int = 36
     start: str = RANDOM
     seed: int = 0
     format: str | None = None
