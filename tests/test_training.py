@@ -382,7 +382,7 @@ def test_held_out_faces_are_never_drawn() -> None:
 
 def test_faces_wear_the_change_within_the_bounds_of_a_photo() -> None:
     """Not much beyond LPIPS: it is drawn in along a parabola, and the file is fitted to it later."""
-    run, network = universal(strength=Strength(0.02, 12)), load_lpips(CPU)
+    run, network = universal(strength=Strength(0.02, 12, "for this test")), load_lpips(CPU)
     strength = run.recipe.strength
     faces = 0.2 + 0.6 * torch.rand(3, 3, UNIVERSAL_SIZE, UNIVERSAL_SIZE, generator=Generator().manual_seed(0))
     faces[0] = 0.5
