@@ -86,7 +86,7 @@ def protect(
     ] = DEFAULT.start,
     seed: Annotated[int, typer.Option(help="Same seed, same photo: same bytes.")] = DEFAULT.seed,
     format: Annotated[
-        str | None, typer.Option(help="File format: jpeg, png, webp, heif, bmp, tiff. Default: the photo's own.")
+        str | None, typer.Option(help=f"File format: {', '.join(shield.WRITABLE)}. Default: the photo's own.")
     ] = None,
     quality: Annotated[int, typer.Option(help="Of JPEG and HEIF, 1 to 100.")] = DEFAULT.quality,
     keep_exif: Annotated[bool, typer.Option("--keep-exif", help="Keep the EXIF that names no place.")] = False,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from platformdirs import user_data_path
 from safetensors import SafetensorError
 from safetensors.torch import load
-from torch import Tensor
+from torch import Tensor, nn
 
 from shield.errors import WeightsError
 
@@ -147,3 +147,18 @@ def load_tensors(name: str) -> dict[str, Tensor]:
         return load(read_weights(name))
     except SafetensorError as error:
         raise WeightsError(f"The weights of {name!r} are no safetensors file ({error}).") from error
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def load_network(network: Network, name: str, what: str) -> Network:
+    """The network with the weights of the model ``name``: evaluation mode, frozen. ``what``: the network, in words.
+
+    Raises WeightsError where the file is missing, altered or does not fit the network exactly.
+    """
+    try:
+        network.load_state_dict(load_tensors(name))
+    except RuntimeError as error:
+        raise WeightsError(f"The weights of {name!r} do not fit {what} ({error}).") from error
+    return network.eval().requires_grad_(False)

@@ -93,7 +93,7 @@ def test_the_shipped_network_tells_manipulated_faces(crop: torch.Tensor, stargan
 
 def test_weights_of_another_network_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     load_detector.cache_clear()
-    monkeypatch.setattr("shield.detection.network.load_tensors", lambda name: {"fc.weight": torch.ones(1)})
+    monkeypatch.setattr("shield.weights.load_tensors", lambda name: {"fc.weight": torch.ones(1)})
     with pytest.raises(WeightsError, match="do not fit the detector's network"):
         load_detector()
 

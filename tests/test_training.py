@@ -363,13 +363,13 @@ def test_the_change_climbs_on_its_faces_and_on_those_held_out() -> None:
     """Far beyond what random signs do at the same visibility."""
     run, signs = universal(learning_rate=0.2), universal()
     with torch.no_grad():
-        signs.parameters[TENSOR].sign_()
+        signs.network[TENSOR].sign_()
     by_chance = signs.look()["toy 1, held out"]
     losses = [run.step(number) for number in range(STEPS)]
     assert np.mean([loss["reached"] for loss in losses[-5:]]) > 10 * by_chance
     assert [set(loss) - {"reached"} for loss in losses] == [set()] * (LOOK - 1) + [{"toy 1, held out"}]
     assert losses[-1]["toy 1, held out"] > 10 * by_chance
-    assert run.parameters[TENSOR].abs().max() <= 1
+    assert run.network[TENSOR].abs().max() <= 1
 
 
 def test_held_out_faces_are_never_drawn() -> None:
@@ -388,7 +388,7 @@ def test_faces_wear_the_change_within_the_bounds_of_a_photo() -> None:
     faces[0] = 0.5
     with torch.no_grad():
         patches = 2 * torch.rand(1, 3, 32, 32, generator=Generator().manual_seed(1)) - 1
-        run.parameters[TENSOR].copy_(F.interpolate(patches.sign(), size=(UNIVERSAL_SIZE, UNIVERSAL_SIZE)))
+        run.network[TENSOR].copy_(F.interpolate(patches.sign(), size=(UNIVERSAL_SIZE, UNIVERSAL_SIZE)))
         worn = run.worn(faces)
         change = worn - faces
         assert change.abs().amax() <= strength.levels / 255 + 1e-6
@@ -396,7 +396,7 @@ def test_faces_wear_the_change_within_the_bounds_of_a_photo() -> None:
         assert change[..., 0].abs().max() < 1e-4  # it fades out at the frame
         assert (change - change.mean(1, keepdim=True)).abs().max() <= CHROMA * strength.levels / 255 + 1e-6
         assert 0.7 * strength.face_lpips < network(faces, worn).max() < 1.1 * strength.face_lpips
-        run.parameters[TENSOR].zero_()
+        run.network[TENSOR].zero_()
         assert torch.equal(run.worn(faces), faces)
 
 
@@ -408,7 +408,7 @@ def test_the_change_is_exported_as_one_tensor_and_taken_up_again() -> None:
         TENSOR: ((1, 3, UNIVERSAL_SIZE, UNIVERSAL_SIZE), torch.float16)
     }
     assert again.begin_with(tensors) == 0
-    assert torch.allclose(again.parameters[TENSOR], run.parameters[TENSOR], atol=1e-3)
+    assert torch.allclose(again.network[TENSOR], run.network[TENSOR], atol=1e-3)
 
 
 def test_the_sheet_shows_the_face_with_the_change_and_what_becomes_of_it() -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shield import PLAIN, PRESETS, BoundError, Recipe, Report, protect
-from shield.bench.portraits import PHOTOS, cell
+from shield.bench.portraits import cell, photos_in
 from shield.bench.statistics import peak_memory
 from shield.surrogates import load_surrogates
 from shield.training.data import load_faces
@@ -63,7 +63,7 @@ class Outcome:
 
 def portraits(folder: Path, count: int) -> Iterator[Pixels]:
     """The first photos of a folder."""
-    for path in sorted(path for pattern in PHOTOS for path in folder.glob(pattern))[:count]:
+    for path in photos_in(folder, count):
         yield np.asarray(Image.open(path).convert("RGB"))
 
 

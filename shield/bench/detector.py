@@ -6,7 +6,7 @@ training reads: its test split for the tables, held-back faces of the training s
 shield bench detector FOLDER --portraits examples
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +29,7 @@ from shield.faces.landmarks import load_landmarks, portrait_landmarks
 from shield.photo import read, to_levels, to_tensor
 from shield.surrogates import load_surrogates
 from shield.surrogates.published import Editor
-from shield.training.data import SOURCES, FaceSet, load_faces
+from shield.training.data import SOURCES, FaceSet, levels_of, load_faces
 from shield.training.detector import HELD_OUT, REAL, real_rows
 from shield.training.hardening import Hardening, changed
 from shield.verify.channels import AS_SAVED, channels
@@ -73,30 +73,25 @@ def chosen(data: FaceSet, rows: Tensor, count: int, seed: int = 0) -> list[Faces
 @torch.no_grad()
 def made_by(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
     """What a generator makes of faces, each with one of its edits."""
-    asked = _asked(editor, len(faces), seed)
-    parts = zip((faces.float() / 127.5 - 1).split(BATCH), asked.split(BATCH), strict=True)
-    return Faces(editor.name, True, _levels(torch.cat([editor.network(*part) for part in parts])))
+    return Faces(editor.name, True, _in_batches(editor.network, editor, faces, seed))
 
 
 def protected_from(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
     """Faces changed within 8 levels so that the generator breaks on them: what protection comes to."""
-    asked = _asked(editor, len(faces), seed)
     random = torch.Generator().manual_seed(seed)
+
+    def protect(part: Tensor, asked: Tensor) -> Tensor:
+        return changed(editor.network, part, asked, PROTECTION, random)
+
+    return Faces(f"protected from {editor.name}", False, _in_batches(protect, editor, faces, seed))
+
+
+def _in_batches(make: Callable[[Tensor, Tensor], Tensor], editor: Editor, faces: Tensor, seed: int) -> Tensor:
+    """What ``make`` makes of faces and random edits of the editor, both uint8 (N, 3, s, s)."""
+    random = torch.Generator().manual_seed(seed)
+    asked = editor.conditions[torch.randint(len(editor.conditions), (len(faces),), generator=random)]
     parts = zip((faces.float() / 127.5 - 1).split(BATCH), asked.split(BATCH), strict=True)
-    return Faces(
-        f"protected from {editor.name}",
-        False,
-        _levels(torch.cat([changed(editor.network, *part, PROTECTION, random) for part in parts])),
-    )
-
-
-def _asked(editor: Editor, count: int, seed: int) -> Tensor:
-    random = torch.Generator().manual_seed(seed)
-    return editor.conditions[torch.randint(len(editor.conditions), (count,), generator=random)]
-
-
-def _levels(faces: Tensor) -> Tensor:
-    return (faces * 127.5 + 127.5).round().clamp(0, 255).byte()
+    return levels_of(torch.cat([make(*part) for part in parts]))
 
 
 def editors() -> list[Editor]:

@@ -101,6 +101,11 @@ def cell(values: list[float], failed: int) -> str:
     return f"{mean:.3f} [{low:.2f}, {high:.2f}]"
 
 
+def photos_in(folder: Path, count: int | None = None) -> list[Path]:
+    """The first photos of a folder, by name."""
+    return sorted(path for pattern in PHOTOS for path in folder.glob(pattern))[:count]
+
+
 def scaled(photo: Path, folder: Path, scale: float) -> Path:
     """A copy of the photo at ``scale``, lossless."""
     image = Image.open(photo).convert("RGB")
@@ -144,7 +149,7 @@ def main(
     torch.set_num_threads(threads)
     names = tuple(surrogate or Recipe().surrogates)
     recipe = Recipe(surrogates=names, attack=attack, steps=steps, format=format).with_preset(preset)
-    photos = sorted(path for pattern in PHOTOS for path in folder.glob(pattern))[:count]
+    photos = photos_in(folder, count)
     runs: list[Run] = []
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary)

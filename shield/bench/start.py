@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shield import PLAIN, ROBUST, STARTS, Recipe, protect
-from shield.bench.portraits import PHOTOS, scaled
+from shield.bench.portraits import photos_in, scaled
 from shield.bench.statistics import interval
 from shield.device import pick_device
 from shield.surrogates import load_surrogates
@@ -97,7 +97,7 @@ def main(
     )
     load_surrogates(pick_device(recipe.device))  # the first photo does not pay for them
     runs = []
-    photos = sorted(path for pattern in PHOTOS for path in folder.glob(pattern))[:count]
+    photos = photos_in(folder, count)
     with tempfile.TemporaryDirectory() as copies:
         for photo in photos if scale == 1 else [scaled(photo, Path(copies), scale) for photo in photos]:
             random, universal = (search(photo, replace(recipe, start=start)) for start in STARTS)

@@ -11,31 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shield.errors import WeightsError
-from shield.weights import load_tensors
+from shield.faces.residual import ResidualDown
+from shield.weights import load_network
 
 SIZE = 128  # px: of the faces it is trained on
 STEM = 16
 GAIN = 8.0  # of the residual: its values are a tenth of the picture's
 WIDTHS = (24, 48, 96, 160)
-
-
-class Block(nn.Module):
-    """A residual block of two convolutions: (N, inputs, H, W) to (N, outputs, H / 2, W / 2), rounded up."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.main = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-        )
-        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.main(x) + self.shortcut(F.avg_pool2d(x, 2, ceil_mode=True)))
 
 
 class DetectorNet(nn.Module):
@@ -44,7 +26,7 @@ class DetectorNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(6, STEM, 3, padding=1, bias=False), nn.BatchNorm2d(STEM), nn.ReLU())
-        self.blocks = nn.Sequential(*map(Block, (STEM, *WIDTHS), WIDTHS))
+        self.blocks = nn.Sequential(*map(ResidualDown, (STEM, *WIDTHS), WIDTHS))
         self.fc = nn.Linear(2 * WIDTHS[-1], 1)
 
     def forward(self, faces: Tensor) -> Tensor:
@@ -62,9 +44,4 @@ def load_detector() -> DetectorNet:
 
     Raises WeightsError where the file is missing, altered or does not fit the network exactly.
     """
-    net = DetectorNet()
-    try:
-        net.load_state_dict(load_tensors("detector"))
-    except RuntimeError as error:
-        raise WeightsError(f"The weights of 'detector' do not fit the detector's network ({error}).") from error
-    return net.eval().requires_grad_(False)
+    return load_network(DetectorNet(), "detector", "the detector's network")

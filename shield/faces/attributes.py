@@ -7,30 +7,12 @@ the manipulators' work and has no part in their training.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shield.errors import WeightsError
-from shield.weights import load_tensors
+from shield.faces.residual import ResidualDown
+from shield.weights import load_network
 
 SIZE = 64
 WIDTHS = (24, 48, 96, 160)
 ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young", "Smiling", "Eyeglasses", "Gray_Hair")
-
-
-class Block(nn.Module):
-    """(N, inputs, H, W) to (N, outputs, H / 2, W / 2)."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.main = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-        )
-        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.main(x) + self.shortcut(F.avg_pool2d(x, 2)))
 
 
 class AttributeNet(nn.Module):
@@ -42,7 +24,7 @@ class AttributeNet(nn.Module):
             nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True)
         )
         pairs = zip(WIDTHS, (*WIDTHS[1:], WIDTHS[-1]), strict=True)
-        self.blocks = nn.Sequential(*(Block(*pair) for pair in pairs))
+        self.blocks = nn.Sequential(*(ResidualDown(*pair) for pair in pairs))
         self.dropout = nn.Dropout(0.3)
         self.fc = nn.Linear(WIDTHS[-1], len(ATTRIBUTES))
 
@@ -58,9 +40,4 @@ def load_attributes() -> AttributeNet:
 
     Raises WeightsError where the file is missing, altered or does not fit the network exactly.
     """
-    net = AttributeNet()
-    try:
-        net.load_state_dict(load_tensors("attributes"))
-    except RuntimeError as error:
-        raise WeightsError(f"The weights of 'attributes' do not fit the attribute network ({error}).") from error
-    return net.eval().requires_grad_(False)
+    return load_network(AttributeNet(), "attributes", "the attribute network")

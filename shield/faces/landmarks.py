@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shield.errors import WeightsError
 from shield.faces.face import Framing, whole_picture
 from shield.faces.warp import warp
-from shield.weights import load_tensors
+from shield.weights import load_network
 
 SIZE = 112
 FRAMING = Framing(side=0.70, down=0.05)
@@ -101,12 +100,7 @@ def load_landmarks() -> LandmarkNet:
 
     Raises WeightsError where the file is missing, altered or does not fit the network exactly.
     """
-    net = LandmarkNet()
-    try:
-        net.load_state_dict(load_tensors("landmarks68"))
-    except RuntimeError as error:
-        raise WeightsError(f"The weights of 'landmarks68' do not fit the landmark network ({error}).") from error
-    return net.eval().requires_grad_(False)
+    return load_network(LandmarkNet(), "landmarks68", "the landmark network")
 
 
 def portrait_landmarks(network: LandmarkNet, faces: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from shield.page.options import Options
 from shield.page.pictures import picture
 from shield.page.protect import PHOTOS
 from shield.page.result import QUIETLY
-from shield.page.status import waiting
+from shield.page.status import verdict_box, waiting
 from shield.page.workbench import QUEUE
 
 SIDE = 900  # px of the overlay's longest side
@@ -50,11 +50,9 @@ def judged(file: str) -> str:
 def _verdict(verdict: shield.Verdict) -> str:
     reasons = "".join(f"<li>{html.escape(reason.sentence)}</li>" for reason in verdict.reasons)
     overlay = picture(verdict.overlay(), "The photo with the regions that speak for the verdict", SIDE)
+    hint = f"Probability that it is fake: {verdict.probability:.0%}. A verdict can be wrong."
+    style, symbol = CLASSES[verdict.verdict], SYMBOLS[verdict.verdict]
     return (
-        f'<div class="verdict {CLASSES[verdict.verdict]}" role="status">'
-        f'<span class="symbol" aria-hidden="true">{SYMBOLS[verdict.verdict]}</span>'
-        f"<div><h3>{html.escape(verdict.verdict.capitalize())}</h3><p>{html.escape(verdict.sentence())}</p>"
-        f'<p class="hint">Probability that it is fake: {verdict.probability:.0%}. A verdict can be wrong.</p>'
-        "</div></div>"
-        f"<h4>Reasons, weightiest first</h4><ul>{reasons}</ul><figure>{overlay}</figure>"
+        verdict_box(style, symbol, verdict.verdict.capitalize(), verdict.sentence(), hint)
+        + f"<h4>Reasons, weightiest first</h4><ul>{reasons}</ul><figure>{overlay}</figure>"
     )

@@ -1,4 +1,4 @@
-"""The endpoints for programs: /protect, /verify and, where shield can detect, /detect."""
+"""The endpoints for programs: /protect, /verify and /detect."""
 
 import json
 import shutil

@@ -14,7 +14,7 @@ from PIL import Image
 import shield
 from shield.page.pictures import picture
 from shield.page.private import forget
-from shield.page.status import IDLE
+from shield.page.status import IDLE, verdict_box
 
 PHOTO, CHANGE = "Protected photo", "The change, amplified"
 TILE = 160  # px
@@ -68,17 +68,12 @@ def shown(name: str, verification: shield.Verification, folder: Path, files: Map
 
 
 def _verdict(report: shield.Report) -> str:
-    title = html.escape(report.verdict.capitalize())
     face = report.worst_face.visibility
     faces = "1 face" if len(report.faces) == 1 else f"{len(report.faces)} faces"
     kept = "" if report.bound_kept is None or report.bound_kept else " <strong>The bound is not kept.</strong>"
-    return (
-        f'<div class="verdict {CLASSES[report.verdict]}" role="status">'
-        f'<span class="symbol" aria-hidden="true">{SYMBOLS[report.verdict]}</span>'
-        f"<div><h3>{title}</h3><p>{html.escape(report.headline())}</p>"
-        f'<p class="hint">{faces}. Visible change (LPIPS) {face.face_lpips:.3f}, at most {face.max_levels} of 255 '
-        f"levels.{kept}</p></div></div>"
-    )
+    hint = f"{faces}. Visible change (LPIPS) {face.face_lpips:.3f}, at most {face.max_levels} of 255 levels.{kept}"
+    style, symbol = CLASSES[report.verdict], SYMBOLS[report.verdict]
+    return verdict_box(style, symbol, report.verdict.capitalize(), report.headline(), hint)
 
 
 def _details(report: shield.Report) -> str:

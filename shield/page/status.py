@@ -23,6 +23,15 @@ def progress_bar(moment: Moment) -> str:
     )
 
 
+def verdict_box(style: str, symbol: str, title: str, sentence: str, hint: str) -> str:
+    """What was found. ``style``: "good", "fair" or "poor". ``hint`` is HTML already, the other words become it."""
+    return (
+        f'<div class="verdict {style}" role="status"><span class="symbol" aria-hidden="true">{symbol}</span>'
+        f"<div><h3>{html.escape(title)}</h3><p>{html.escape(sentence)}</p>"
+        f'<p class="hint">{hint}</p></div></div>'
+    )
+
+
 def _left(seconds: float | None) -> str:
     if seconds is None:
         return "Estimating the time that is left"

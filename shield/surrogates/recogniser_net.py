@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shield.errors import WeightsError
-from shield.weights import load_tensors
+from shield.weights import load_network
 
 SIZE = 150
 MEAN = (122.782, 117.001, 104.298)
@@ -113,9 +112,4 @@ def load_recogniser() -> RecogniserNet:
 
     Raises WeightsError where the file is missing, altered or does not fit the network exactly.
     """
-    net = RecogniserNet()
-    try:
-        net.load_state_dict(load_tensors("identity"))
-    except RuntimeError as error:
-        raise WeightsError(f"The weights of 'identity' do not fit the recogniser ({error}).") from error
-    return net.eval().requires_grad_(False)
+    return load_network(RecogniserNet(), "identity", "the recogniser")

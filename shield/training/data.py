@@ -49,6 +49,11 @@ class FaceSet:
         return (self.labels[:, [self.names.index(name) for name in names]] > 0.5).float()
 
 
+def levels_of(faces: Tensor) -> Tensor:
+    """Faces in [-1, 1] as the set keeps them: levels, uint8."""
+    return (faces * 127.5 + 127.5).round().clamp(0, 255).byte()
+
+
 def load_faces(folder: Path, split: str, size: int = 128, sources: tuple[str, ...] = SOURCES) -> FaceSet:
     """Read every face of ``split`` ("train" or "test") of the named sources, resized to ``size`` px.
 

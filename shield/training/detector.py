@@ -15,11 +15,11 @@ from torch.nn import functional as F
 from shield.detection.network import DetectorNet
 from shield.surrogates import load_surrogates
 from shield.surrogates.published import Editor
-from shield.training.attributes import half_of
 from shield.training.data import SOURCES, FaceSet
 from shield.training.fakes import Fakes
 from shield.training.histories import with_history
 from shield.training.loop import recipes
+from shield.training.single import SingleTraining
 
 HELD_OUT = ("cyclegan",)
 REAL = ("celeba", "lfw")
@@ -51,16 +51,16 @@ def real_rows(data: FaceSet, validation: bool) -> Tensor:
     return torch.cat(parts)
 
 
-class DetectorTraining:
+class DetectorTraining(SingleTraining):
     """A classifier of real and made faces, as much as possible of whose history is shared."""
 
     def __init__(self, recipe: DetectorRecipe, data: FaceSet, autocast: bool, teachers: Sequence[Editor]) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.data, self.autocast, self.teachers = recipe, data, autocast, teachers
-        self.random = torch.Generator().manual_seed(recipe.seed)
         self._gather(recipe.seed)
-        self.network = DetectorNet()
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), recipe.learning_rate, weight_decay=recipe.decay)
+        network = DetectorNet()
+        optimiser = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.decay)
+        super().__init__(network, optimiser, torch.Generator().manual_seed(recipe.seed), recipe.steps)
 
     def _gather(self, seed: int) -> None:
         """Choose the faces of which something is made; ``seed`` decides, and what is made of them."""
@@ -68,11 +68,6 @@ class DetectorTraining:
         rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
         self.seed, self.real = seed, self.data.faces[rows]
         self.fakes = Fakes(self.real[: self.recipe.pairs], self.teachers, seed, self.autocast)
-
-    @property
-    def steps(self) -> int:
-        """How many steps the recipe asks for."""
-        return self.recipe.steps
 
     def step(self, number: int) -> dict[str, float]:
         """One step; returns the loss and the share of right answers on real and on made faces."""
@@ -110,39 +105,14 @@ class DetectorTraining:
         top, left = torch.randint(room, (2,), generator=self.random).tolist()
         return faces[..., top : top + self.recipe.crop, left : left + self.recipe.crop]
 
-    def set_rate(self, factor: float) -> None:
-        """Scale the recipe's learning rate."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * factor
-
     def state_dict(self) -> dict[str, Any]:
-        """Everything that resuming needs, random numbers included."""
-        return {
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "random": self.random.get_state(),
-            "seed": self.seed,  # the made faces are made again, as they are asked for
-        }
-
-    def begin_with(self, weights: dict[str, Tensor]) -> int:
-        """Begin with a trained network."""
-        self.network.load_state_dict(weights)
-        return 0
+        """Everything that resuming needs; the made faces are made again, as they are asked for."""
+        return super().state_dict() | {"seed": self.seed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.random.set_state(state["random"])
+        super().load_state_dict(state)
         self._gather(state["seed"])
-
-    def sheet(self, faces: Tensor) -> Tensor | None:
-        """Nothing to look at."""
-        return None
-
-    def export(self) -> dict[str, Tensor]:
-        """The finished weights; floats as float16."""
-        return {name: half_of(value) for name, value in self.network.state_dict().items()}
 
 
 @recipes.register("detector")

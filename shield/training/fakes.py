@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from shield.surrogates.published import Editor
+from shield.training.data import levels_of
 from shield.training.hardening import Hardening, changed
 
 RELATIVES = 6  # of every generator, itself among them
@@ -53,7 +54,7 @@ class Fakes:
                 real = changed(maker.network, real, conditions, STRENGTHS[choose(len(STRENGTHS))], random)
             with torch.no_grad():
                 fake = maker.network(real, conditions).float()
-        return (torch.cat([real, fake]) * 127.5 + 127.5).round().clamp(0, 255).byte()
+        return levels_of(torch.cat([real, fake]))
 
 
 def relative(editor: Editor, number: int, random: Generator) -> Editor:

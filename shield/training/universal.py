@@ -8,7 +8,6 @@ Adam on the mean over a batch stands for the paper's averaging over pictures and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +25,8 @@ from shield.region import region_of
 from shield.surrogates import Surrogate, load_surrogate
 from shield.training.data import FaceSet
 from shield.training.loop import recipes
-from shield.transforms import View, transforms
+from shield.training.single import SingleTraining
+from shield.transforms import View, load_transform
 from shield.universal import FITTED_TO, SIZE, TENSOR
 
 HELD_OUT = 8  # faces, spread over the data, that training never sees
@@ -50,32 +50,30 @@ class UniversalRecipe:
     seed: int = 0
 
 
-class UniversalTraining:
+class UniversalTraining(SingleTraining):
     """Climbs the surrogates' mean share of the goal over random faces, random roads and all edits."""
+
+    network: nn.ParameterDict  # the change alone
 
     def __init__(self, recipe: UniversalRecipe, data: FaceSet, surrogates: Sequence[Surrogate]) -> None:
         self.recipe, self.data, self.surrogates = recipe, data, surrogates
-        self.random = torch.Generator().manual_seed(recipe.seed)
-        noise = 2 * torch.rand(1, 3, SIZE, SIZE, generator=self.random) - 1
-        self.parameters = nn.ParameterDict({TENSOR: recipe.start * noise})
-        self.optimiser = torch.optim.Adam(self.parameters.values(), recipe.learning_rate, BETAS, eps=1e-12)
-        self.window, self.network = region_of(FRAME, SIZE, SIZE).window(), load_lpips(CPU)
+        random = torch.Generator().manual_seed(recipe.seed)
+        noise = 2 * torch.rand(1, 3, SIZE, SIZE, generator=random) - 1
+        change = nn.ParameterDict({TENSOR: recipe.start * noise})
+        optimiser = torch.optim.Adam(change.values(), recipe.learning_rate, BETAS, eps=1e-12)
+        super().__init__(change, optimiser, random, recipe.steps)
+        self.window, self.lpips = region_of(FRAME, SIZE, SIZE).window(), load_lpips(CPU)
         held_out = torch.arange(HELD_OUT) * len(data) // HELD_OUT
         self.rows = torch.tensor(sorted({*range(len(data))} - {*held_out.tolist()}))
         self.faces = enlarged(data.faces[held_out].float() / 255)
         self.terms = [Term(each, FRAME, output(each, framed(self.faces, FRAME, each))) for each in surrogates]
 
-    @property
-    def steps(self) -> int:
-        """How many steps the recipe asks for."""
-        return self.recipe.steps
-
     def worn(self, faces: Tensor) -> Tensor:
         """Faces (N, 3, SIZE, SIZE) in [0, 1] with the change, each as far as its bound allows."""
         strength = self.recipe.strength
         bound = Linf(faces, strength.levels, self.window * contrast_mask(faces, strength.levels), CHROMA)
-        whole = bound.project(faces + bound.step(self.parameters[TENSOR], 1.0))
-        distance = self.network(faces, whole).clamp(min=1e-6)
+        whole = bound.project(faces + bound.step(self.network[TENSOR], 1.0))
+        distance = self.lpips(faces, whole).clamp(min=1e-6)
         # LPIPS grows about as the square of a small change.
         share = (strength.face_lpips / distance).clamp(max=1).sqrt()
         return faces.lerp(whole, share[:, None, None, None])
@@ -89,13 +87,13 @@ class UniversalTraining:
         (-reached).backward()  # type: ignore[no-untyped-call,unused-ignore]
         self.optimiser.step()
         with torch.no_grad():
-            self.parameters[TENSOR].clamp_(-1, 1)
+            self.network[TENSOR].clamp_(-1, 1)
         return {"reached": float(reached.detach())} | (self.look() if (number + 1) % LOOK == 0 else {})
 
     def _term(self, surrogate: Surrogate, faces: Tensor) -> Term:
         """The surrogate's share of the goal on these faces, by a road drawn at random."""
         name = self.recipe.roads[int(torch.randint(len(self.recipe.roads), (), generator=self.random))]
-        road = transforms[name](View(1.0, SIZE), self.random)
+        road = load_transform(name, View(1.0, SIZE), self.random)
         with fast_precision(CPU):
             measure = output(surrogate, framed(faces, road.frame(FRAME), surrogate))
         return Term(surrogate, FRAME, measure, road, self.random)
@@ -116,34 +114,6 @@ class UniversalTraining:
         results = [surrogate(framed(worn, FRAME, surrogate)) for surrogate in self.surrogates]
         columns = [faces, 2 * worn - 1, *(edit for result in results for edit in result.unbind(1))]
         return torch.stack([F.adaptive_avg_pool2d(column, faces.shape[-1]) for column in columns], dim=1)
-
-    def set_rate(self, factor: float) -> None:
-        """Scale the recipe's learning rate."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * factor
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that resuming needs, random numbers included."""
-        return {
-            "parameters": self.parameters.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "random": self.random.get_state(),
-        }
-
-    def begin_with(self, weights: dict[str, Tensor]) -> int:
-        """Begin with a trained change."""
-        self.parameters.load_state_dict(weights)
-        return 0
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.parameters.load_state_dict(state["parameters"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.random.set_state(state["random"])
-
-    def export(self) -> dict[str, Tensor]:
-        """The finished change, float16."""
-        return {name: value.half() for name, value in self.parameters.state_dict().items()}
 
 
 def framed(pictures: Tensor, face: Face, surrogate: Surrogate) -> Tensor:

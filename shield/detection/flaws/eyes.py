@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.ndimage import map_coordinates
-from skimage.feature import match_template
+from skimage import feature  # what it holds is loaded when it is used: half a second that no start need pay
 
 from shield.detection.flaws.flaw import NOTHING, Flaw, Measurement, flaws
 from shield.detection.view import LEFT_EYE, RIGHT_EYE, FaceView, Floats
@@ -18,7 +18,7 @@ def measure(view: FaceView) -> Measurement:
     outline = np.concatenate([view.points[LEFT_EYE], view.points[RIGHT_EYE]])
     if min(left.std(), right.std()) < FLATTEST:
         return Measurement(NOTHING, outline)
-    likeness = match_template(left, right[PLAY:-PLAY, PLAY:-PLAY]).max()
+    likeness = feature.match_template(left, right[PLAY:-PLAY, PLAY:-PLAY]).max()
     return Measurement(1.0 - float(likeness), outline)
 
 
