@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SMOOTH = 3  # levels by which the smoothest places may change, whatever the cap: more shows on walls and skin
 FULL_CONTRAST = 0.03  # local standard deviation of luminance, in [0, 1], that adds a full cap
 # Share of the change that may be colour: fine coloured grain is seen in dark hair where grey grain passes for hair.
 CHROMA = 0.5
@@ -19,13 +18,16 @@ LASTING = 3
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
-def contrast_mask(image: Tensor, levels: int) -> Tensor:
-    """What share of a largest change of ``levels`` each pixel of (1, 3, H, W) in [0, 1] may take: (1, 1, H, W)."""
+def contrast_mask(image: Tensor, levels: int, smooth: int) -> Tensor:
+    """What share of a largest change of ``levels`` each pixel of (1, 3, H, W) in [0, 1] may take: (1, 1, H, W).
+
+    ``smooth``: levels by which the smoothest places may change.
+    """
     weights = torch.tensor(LUMINANCE, device=image.device, dtype=image.dtype)[None, :, None, None]
     luminance = (image * weights).sum(1, keepdim=True)
     variance = blur((luminance - blur(luminance, SIGMA)).square(), SIGMA)
     lasting = -F.max_pool2d(-variance.sqrt(), 2 * LASTING + 1, stride=1, padding=LASTING)
-    return (SMOOTH / levels + blur(lasting, LASTING) / FULL_CONTRAST).clamp(max=1)
+    return (smooth / levels + blur(lasting, LASTING) / FULL_CONTRAST).clamp(max=1)
 
 
 def blur(image: Tensor, sigma: float) -> Tensor:

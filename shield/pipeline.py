@@ -30,6 +30,7 @@ from shield.photo import (
     check_writable,
     decode,
     encode,
+    from_array,
     open_photo,
     output_format,
     output_path,
@@ -39,7 +40,7 @@ from shield.photo import (
 from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
-from shield.transforms import Transform, View, load_transform
+from shield.transforms import AS_SAVED, Codec, Transform, View, load_transform
 from shield.universal import universal_change
 from shield.verify import Counted, Report, Verification, find_faces, is_about_another, report_path, verify
 
@@ -109,6 +110,10 @@ class Candidate:
         """The file."""
         return encode(self.photo, self.format, quality=self.recipe.quality, keep_exif=self.recipe.keep_exif)
 
+    def written(self, pixels: Pixels, quality: int) -> Pixels:
+        """What a file of that quality shows of other pixels, (H, W, 3)."""
+        return decode(encode(from_array(pixels), self.format, quality=quality)).pixels
+
     def reopened(self) -> Pixels:
         """What the file shows; a lossless one need not be made for that."""
         return decode(self.data).pixels if FORMATS[self.format].lossy else self.photo.pixels
@@ -145,7 +150,7 @@ def protect(
     obeys = _obeying(photo.pixels, regions, recipe)
     _refuse_if_saving_alone_exceeds(original, obeys)
     changes = [
-        _search(photo.pixels, region, share, recipe, _for_face(progress, number, len(regions)))
+        _search(original, region, share, _for_face(progress, number, len(regions)))
         for number, (region, share) in enumerate(zip(regions, shares(regions), strict=True))
     ]
     searched = time.perf_counter()
@@ -192,8 +197,9 @@ def _beside(target: Path) -> tuple[Path, Path]:
     return report, report.with_suffix(".sheet.png")
 
 
-def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progress: Progress | None) -> Tensor:
+def _search(original: Candidate, region: Region, share: Tensor, progress: Progress | None) -> Tensor:
     """The best change of one face's region, on its working copy: (1, 3, h, w), in units of [0, 1]."""
+    pixels, recipe = original.photo.pixels, original.recipe
     device = pick_device(recipe.device)
     crop = region.crop(pixels, device)
     working = round_to_levels(region.working_copy(crop))  # so that the change is in whole levels as well
@@ -201,7 +207,7 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
     generator = torch.Generator().manual_seed(recipe.seed)
     view = View(region.working_size[1] / region.width, max(pixels.shape[:2]))
     measure = objectives[recipe.objective]
-    roads = [load_transform(name, view, generator) for name in recipe.transforms]
+    roads = [_road(name, view, original, generator) for name in recipe.transforms]
 
     def term(surrogate: Surrogate, road: Transform) -> Term:
         clean = warp(crop, road.frame(region.local_face), surrogate.size, surrogate.framing)
@@ -219,6 +225,13 @@ def _search(pixels: Pixels, region: Region, share: Tensor, recipe: Recipe, progr
     return attack(Disruption(terms), working, bound, generator, progress) - working
 
 
+def _road(name: str, view: View, original: Candidate, generator: torch.Generator) -> Transform:
+    """The transform of that name. What is saved is seen through the codec that will write it."""
+    if name == AS_SAVED and FORMATS[original.format].lossy:
+        return Codec(original.written, original.recipe.quality, halved=False)
+    return load_transform(name, view, generator)
+
+
 def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bound:
     """How far a search by the Recipe may go from a picture (1, 3, h, w) in [0, 1] that shows ``face``.
 
@@ -226,7 +239,7 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bou
     """
     limits = Limits(recipe.levels, window)
     if recipe.masked:
-        limits = Limits(recipe.levels, contrast_mask(working, recipe.levels) * window, CHROMA)
+        limits = Limits(recipe.levels, contrast_mask(working, recipe.levels, recipe.smooth) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
     if not (recipe.steered and recipe.searched):
         return bound

@@ -18,10 +18,14 @@ from shield.transforms import AS_SAVED, check_transform
 
 @dataclass(frozen=True)
 class Strength:
-    """How visible the change may be: a face LPIPS, a largest change in 8-bit levels, and what that means in words."""
+    """How visible the change may be: a face LPIPS, a largest change in 8-bit levels, and what that means in words.
+
+    ``smooth``: the largest change of skin, walls and sky, which hide nothing.
+    """
 
     face_lpips: float
     levels: int
+    smooth: int
     meaning: str
 
 
@@ -32,12 +36,12 @@ STARTS = (RANDOM, UNIVERSAL)
 # (half size, blur, WebP, another framing) cost the others steps and gained nothing.
 ROBUST = (AS_SAVED, "jpeg90", "jpeg75")
 PLAIN = (AS_SAVED,)
-BALANCED = Strength(0.05, 12, "hard to see, right for most photos")
+BALANCED = Strength(0.05, 12, 3, "hard to see, right for most photos")
 PRESETS: Mapping[str, Strength] = MappingProxyType(
     {
-        "subtle": Strength(0.02, 8, "hardest to see, holds least"),
+        "subtle": Strength(0.02, 8, 3, "hardest to see, holds least"),
         "balanced": BALANCED,
-        "strong": Strength(0.10, 16, "holds most, may be seen on smooth skin"),
+        "strong": Strength(0.10, 16, 8, "holds most, shows on smooth skin and walls"),
     }
 )
 
@@ -49,11 +53,12 @@ class Recipe:
     ``face_lpips``: the bound on every face's LPIPS in the saved file. ``levels``: the largest change of a value before
     encoding, in 8-bit levels. ``bound``: the shape of a change within these (a registered name). ``steered``: search
     where LPIPS is low, instead of only shrinking the change to the bound at the end. ``masked``: hide the change in
-    texture and in grey rather than colour. ``surrogates``, ``transforms``, ``objective``, ``attack``: registered names;
-    the search goes through the transforms in turn, of which "half+jpeg75" is one after the other. ``edits``: of the
-    surrogates, to work against (none named: all). ``classes``: "joint" climbs them together, "iterative" one after the
-    other (Ruiz et al. 2020). ``steps``: of the search, at most. ``start``: what the search begins with, a "random"
-    change or the "universal" one of models/; the attack "universal" is that change and no search.
+    texture, so that smooth places change by ``smooth`` levels at most, and in grey rather than colour. ``surrogates``,
+    ``transforms``, ``objective``, ``attack``: registered names; the search goes through the transforms in turn, of
+    which "half+jpeg75" is one after the other. ``edits``: of the surrogates, to work against (none named: all).
+    ``classes``: "joint" climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the
+    search, at most. ``start``: what the search begins with, a "random" change or the "universal" one of models/; the
+    attack "universal" is that change and no search.
     ``format``: of the file (None: the photo's own); ``quality``: of JPEG and HEIF, 1..100. ``keep_exif``: keep the
     EXIF that names no place. ``whole``: treat the picture as one region instead of looking for faces.
     ``device``: "auto" or a torch device.
@@ -63,6 +68,7 @@ class Recipe:
 
     face_lpips: float = BALANCED.face_lpips
     levels: int = BALANCED.levels
+    smooth: int = BALANCED.smooth
     surrogates: tuple[str, ...] = ("stargan",)
     transforms: tuple[str, ...] = ROBUST
     edits: tuple[str, ...] = ()
@@ -98,6 +104,7 @@ class Recipe:
             (len(self.transforms) > 0, f"Name at least one transform to go through ({AS_SAVED!r} is none at all)."),
             (0 < self.face_lpips <= 1, f"The face LPIPS is {self.face_lpips}; choose a bound above 0, at most 1."),
             (1 <= self.levels <= 255, f"The largest change is {self.levels}; choose 1 to 255 levels."),
+            (0 <= self.smooth <= 255, f"Smooth places change by {self.smooth}; choose 0 to 255 levels."),
             (self.start in STARTS, f"There is no start named {self.start!r}; choose from: {', '.join(STARTS)}."),
             (self.steps >= 1, f"The search has {self.steps} steps; choose at least 1."),
             (1 <= self.quality <= 100, f"The quality is {self.quality}; choose 1 to 100."),
@@ -144,14 +151,14 @@ class Recipe:
     @property
     def preset(self) -> str | None:
         """The preset that has this strength, if there is one."""
-        strength = self.face_lpips, self.levels
-        return next((name for name, it in PRESETS.items() if (it.face_lpips, it.levels) == strength), None)
+        return next((name for name in PRESETS if self.with_preset(name) == self), None)
 
     def with_preset(self, name: str) -> "Recipe":
         """This Recipe at another strength: "subtle", "balanced" or "strong"."""
         if name not in PRESETS:
             raise RecipeError(f"There is no preset named {name!r}; choose from: {', '.join(PRESETS)}.")
-        return replace(self, face_lpips=PRESETS[name].face_lpips, levels=PRESETS[name].levels)
+        strength = PRESETS[name]
+        return replace(self, face_lpips=strength.face_lpips, levels=strength.levels, smooth=strength.smooth)
 
 
 def _fits(value: object, default: object) -> bool:

@@ -8,7 +8,7 @@ from shield.errors import RecipeError
 from shield.recipe import Recipe
 
 REPEATED = {"surrogates": "surrogate", "edits": "edit", "transforms": "transform"}
-STRENGTH = ("face_lpips", "levels")
+STRENGTH = ("face_lpips", "levels", "smooth")
 PYTHON_ONLY = ("steered", "masked")
 
 

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shield.masking import FULL_CONTRAST, LASTING, SIGMA, SMOOTH, blur, contrast_mask
+from shield.masking import FULL_CONTRAST, LASTING, SIGMA, blur, contrast_mask
 from shield.photo import to_tensor
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
@@ -40,6 +40,7 @@ def test_the_blur_keeps_constants_on_pictures_of_any_size(size: tuple[int, int])
 
 
 LEVELS = 12
+SMOOTH = 3
 FLOOR = SMOOTH / LEVELS
 
 
@@ -57,13 +58,13 @@ def test_the_mask_is_the_floor_plus_the_contrast_that_lasts() -> None:
     lasting = np.lib.stride_tricks.sliding_window_view(around, (side, side)).min((2, 3))
     expected = np.minimum(1, FLOOR + gaussian_blur(lasting, LASTING) / FULL_CONTRAST)
     assert FLOOR + 0.2 < expected.max() < 1
-    assert np.abs(contrast_mask(picture, LEVELS)[0, 0].numpy() - expected).max() < 1e-4
+    assert np.abs(contrast_mask(picture, LEVELS, SMOOTH)[0, 0].numpy() - expected).max() < 1e-4
 
 
 def test_flat_places_keep_the_floor_and_texture_gets_all() -> None:
     picture = torch.full((1, 3, 60, 120), 0.4)
     picture[..., 60:] += 0.4 * (noise(60, 60) - 0.5)
-    mask = contrast_mask(picture, LEVELS)
+    mask = contrast_mask(picture, LEVELS, SMOOTH)
     assert mask.shape == (1, 1, 60, 120)
     reach = round(2 * 3 * SIGMA) + round(3 * LASTING) - LASTING  # of the two blurs, the minimum and the third blur
     assert mask[..., : 60 - reach].sub(FLOOR).abs().max() < 1e-4
@@ -75,7 +76,7 @@ def test_flat_places_keep_the_floor_and_texture_gets_all() -> None:
 def test_a_lone_edge_frees_less_than_its_contrast() -> None:
     picture = torch.full((1, 3, 60, 120), 0.3)
     picture[..., 60:] = 0.7
-    mask = contrast_mask(picture, LEVELS)[0, 0, 30].numpy()
+    mask = contrast_mask(picture, LEVELS, SMOOTH)[0, 0, 30].numpy()
     freely = np.minimum(1, FLOOR + local_contrast(picture)[30] / FULL_CONTRAST)
     freed, would_be = float((mask - FLOOR).sum()), float((freely - FLOOR).sum())
     assert 0 < freed < 0.9 * would_be
@@ -86,11 +87,11 @@ def test_colour_without_luminance_is_no_texture() -> None:
     signs = noise(40, 40, channels=1).sub(0.5).sign()
     red, green, _ = LUMINANCE
     picture = 0.5 + torch.cat([0.2 * signs / red * green, -0.2 * signs, torch.zeros_like(signs)], 1) * 0.5
-    assert contrast_mask(picture, LEVELS).max() < FLOOR + 0.01
+    assert contrast_mask(picture, LEVELS, SMOOTH).max() < FLOOR + 0.01
 
 
 def test_the_mask_stays_in_its_range_on_a_photo(portrait: NDArray[np.uint8]) -> None:
-    mask = contrast_mask(to_tensor(portrait[::4, ::4]), LEVELS)
+    mask = contrast_mask(to_tensor(portrait[::4, ::4]), LEVELS, SMOOTH)
     assert mask.min() >= FLOOR
     assert mask.max() == 1
     assert FLOOR + 0.1 < mask.mean() < 0.9
@@ -98,5 +99,5 @@ def test_the_mask_stays_in_its_range_on_a_photo(portrait: NDArray[np.uint8]) -> 
 
 @pytest.mark.parametrize("levels", [2, 8, 16])
 def test_smooth_places_may_change_by_the_same_levels_whatever_the_cap(levels: int) -> None:
-    mask = contrast_mask(torch.full((1, 3, 40, 40), 0.5), levels)
+    mask = contrast_mask(torch.full((1, 3, 40, 40), 0.5), levels, SMOOTH)
     assert torch.allclose(levels * mask, torch.full_like(mask, min(SMOOTH, levels)), atol=1e-4)

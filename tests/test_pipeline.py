@@ -14,10 +14,11 @@ import shield
 from shield import pipeline
 from shield.bounds import FaceLpips
 from shield.faces import detect
-from shield.photo import decode, encode, read
+from shield.photo import decode, encode, from_array, read, to_pixels, to_tensor
 from shield.region import Region, region_of
 from shield.surrogates import load_surrogate
 from shield.surrogates.stargan import EDITS
+from shield.transforms import View, load_transform
 from shield.verify.effects import face_crop
 from shield.verify.visibility import face_visibility
 
@@ -90,11 +91,28 @@ def test_the_bound_holds_on_lossy_files_too(small, file_format):
     assert all(effect.disrupted for effect in protection.report.select(surrogate="stargan"))
 
 
+@pytest.mark.parametrize("file_format", ["png", "jpeg", "webp", "heif"])
+def test_what_is_saved_is_searched_through_the_codec_that_writes_it(small, file_format):
+    original = pipeline.Candidate(from_array(small), file_format, shield.Recipe(quality=30))
+    view, generator = View(1.0, max(small.shape)), torch.Generator()
+    road = pipeline._road("none", view, original, generator)
+    aligned = next(
+        seed for seed in range(1000) if torch.randint(16, (2,), generator=generator.manual_seed(seed)).sum() == 0
+    )
+    square = small[:192, :192]  # whole blocks
+    seen = to_pixels(road(to_tensor(square), generator.manual_seed(aligned)))
+    assert (seen == decode(encode(from_array(square), file_format, quality=30)).pixels).all()
+    assert (seen == square).all() == (file_format in ("png", "webp"))  # of which shield writes the lossless kind
+    assert isinstance(
+        pipeline._road("jpeg75", view, original, generator), type(load_transform("jpeg75", view, generator))
+    )
+
+
 def test_every_file_is_encoded_once_and_the_original_measured_once(small, monkeypatch):
     encoder, measure = Mock(side_effect=encode), Mock(side_effect=FaceLpips)
     monkeypatch.setattr(pipeline, "encode", encoder)
     monkeypatch.setattr(pipeline, "FaceLpips", measure)
-    shield.protect(small, shield.Recipe(steps=1, face_lpips=1.0, format="jpeg"))
+    shield.protect(small, shield.Recipe(steps=1, face_lpips=1.0, format="jpeg", transforms=("jpeg75",)))
     assert encoder.call_count == 2  # the original, to see what saving alone does, and the one attempt
     assert measure.call_count == 2  # for the search, and for the files
 
@@ -314,7 +332,7 @@ def test_a_bad_setting_is_refused_with_a_sentence(settings, words):
 def test_presets():
     bounds = {name: (preset.face_lpips, preset.levels) for name, preset in shield.PRESETS.items()}
     assert bounds == {"subtle": (0.02, 8), "balanced": (0.05, 12), "strong": (0.10, 16)}
-    assert shield.Recipe(seed=3).with_preset("strong") == shield.Recipe(face_lpips=0.10, levels=16, seed=3)
+    assert shield.Recipe(seed=3).with_preset("strong") == shield.Recipe(face_lpips=0.10, levels=16, smooth=8, seed=3)
     assert shield.Recipe() == shield.Recipe().with_preset("balanced")
     with pytest.raises(shield.RecipeError, match="subtle, balanced, strong"):
         shield.Recipe().with_preset("huge")

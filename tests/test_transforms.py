@@ -1,8 +1,11 @@
 """Every registered transform stays near the picture and the codec it stands for, and lets gradients back."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Generator, Tensor
 
 from shield.faces import Face, crop_matrix, whole_picture
@@ -96,6 +99,15 @@ def test_the_linear_stand_in_is_close_to_the_codec(quality: int, floor: float, p
     square = picture[..., :240, :240]
     real = channels[f"jpeg{quality}"].apply(to_pixels(square))
     assert psnr(real, to_pixels(stand_in(square, quality))) > floor
+
+
+def test_colours_at_full_size_are_kept_at_full_size(picture: Tensor) -> None:
+    square = picture[..., :240, :240]
+    file = BytesIO()
+    Image.fromarray(to_pixels(square)).save(file, "JPEG", quality=90, subsampling="4:4:4")
+    real = np.asarray(Image.open(file))
+    whole, halved = (psnr(real, to_pixels(stand_in(square, 90, halved))) for halved in (False, True))
+    assert whole > max(halved, 40)
 
 
 def test_the_stand_in_has_jpegs_tables_and_keeps_what_they_keep() -> None:

@@ -21,6 +21,7 @@ from shield import pipeline, weights
 from shield.cli import app
 from shield.errors import WeightsError
 from shield.faces import Face, detect, warp
+from shield.photo import from_array
 from shield.region import region_of
 from shield.universal import FITTED_TO, NAME, SIZE, TENSOR, load_universal, universal_change
 from shield.verify.verification import _seen
@@ -119,7 +120,8 @@ def test_it_lies_over_the_face(stencil: Tensor, portrait: NDArray[np.uint8]) -> 
 def searched(pixels: NDArray[np.uint8], recipe: shield.Recipe) -> Tensor:
     """What the search finds for the only face, with nothing after it: (1, 3, h, w) in levels."""
     region = region_of(detect(pixels)[0], *pixels.shape[1::-1])
-    return 255 * pipeline._search(pixels, region, region.window(), recipe, None)
+    original = pipeline.Candidate(from_array(pixels), "png", recipe)
+    return 255 * pipeline._search(original, region, region.window(), None)
 
 
 def agreement(change: Tensor, face: Face, stencil: Tensor) -> float:

@@ -60,20 +60,20 @@ class Faces:
         return torch.cat([to_tensor(part) for part in pixels])
 
 
-def chosen(data: FaceSet, rows: Tensor, count: int, seed: int = 0) -> list[Faces]:
-    """``count`` photographed faces of every source among these rows."""
+def chosen(data: FaceSet, rows: Tensor, count: int, skip: int = 0, seed: int = 0) -> list[Faces]:
+    """``count`` photographed faces of every source among these rows, after the first ``skip``."""
     kinds = []
     for source in REAL:
         own = rows[data.source[rows] == SOURCES.index(source)]
         order = torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))
-        kinds.append(Faces(source, False, data.faces[own[order[:count]]]))
+        kinds.append(Faces(source, False, data.faces[own[order[skip : skip + count]]]))
     return kinds
 
 
 @torch.no_grad()
-def made_by(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
+def made_by(editor: Editor, faces: Tensor, name: str | None = None, seed: int = 0) -> Faces:
     """What a generator makes of faces, each with one of its edits."""
-    return Faces(editor.name, True, _in_batches(editor.network, editor, faces, seed))
+    return Faces(name or editor.name, True, _in_batches(editor.network, editor, faces, seed))
 
 
 def protected_from(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
@@ -267,6 +267,7 @@ def portraits(folder: Path) -> Faces:
 def main(
     data: Annotated[Path, typer.Argument(help="Folder with labels.csv and the archives of aligned faces.")],
     count: Annotated[int, typer.Option(help="Faces of every source.")] = 200,
+    skip: Annotated[int, typer.Option(help="So many faces of every source are passed over first.")] = 0,
     photos: Annotated[Path | None, typer.Option("--portraits", help="A folder of generated portraits, too.")] = None,
     threads: Annotated[int, typer.Option()] = 2,
     only_calibrate: Annotated[bool, typer.Option("--calibrate", help="Print thresholds and weights instead.")] = False,
@@ -277,11 +278,13 @@ def main(
         calibrate(load_faces(data, "train", sources=REAL), count)
         return
     test, detector = load_faces(data, "test"), Shipped()
-    real = chosen(test, torch.arange(len(test)), count)
+    real = chosen(test, torch.arange(len(test)), count, skip)
     faces = torch.cat([kind.faces for kind in real])
     generators = editors()
-    kinds = [*real, *(protected_from(editor, faces[::4]) for editor in generators)]
-    kinds += [made_by(editor, faces) for editor in generators]
+    protected = [protected_from(editor, faces[::4]) for editor in generators]
+    pairs = zip(generators, protected, strict=True)
+    broken = [made_by(editor, kind.faces, f"{editor.name}, broken") for editor, kind in pairs]
+    kinds = [*real, *protected, *(made_by(editor, faces) for editor in generators), *broken]
     synthetic = test.faces[test.source == SOURCES.index("synthetic")][:count]
     kinds += [Faces("synthetic (StyleGAN)", True, synthetic), *([portraits(photos)] if photos else [])]
     for table in (*network_tables(kinds, detector), verdict_table(kinds, detector), flaw_table(real)):

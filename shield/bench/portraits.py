@@ -84,6 +84,18 @@ def summary(runs: list[Run], failed: int) -> Table:
     return table
 
 
+def spotted(runs: list[Run]) -> Table:
+    """What the detector's network says of the photos and of what is made of them: is a broken one easier to spot?"""
+    table = Table("the detector says", "mean probability", "called fake")
+    rows = [row for run in runs for row in run.report.detections]
+    for subject in dict.fromkeys((row.picture, row.surrogate) for row in rows):
+        own = [row for row in rows if (row.picture, row.surrogate) == subject]
+        called = statistics.mean(row.verdict == "fake" for row in own)
+        name = " by ".join(word for word in subject if word)
+        table.add_row(name, f"{statistics.mean(row.probability for row in own):.3f}", f"{called:.3f}")
+    return table
+
+
 def other_side(runs: list[Run], failed: int) -> Table:
     """The same after what each adversary does, by manipulator: of the protected photos, and of the originals."""
     sides = [run.report.other_side for run in runs]
@@ -175,6 +187,7 @@ def conclude(runs: list[Run], photos: list[Path], recipe: Recipe, threads: int) 
         table.add_row(*row(result))
     console.print(table)
     console.print(summary(runs, len(photos) - len(runs)))
+    console.print(spotted(runs))
     if runs[0].report.adversaries:
         console.print(other_side(runs, len(photos) - len(runs)))
     worst = max(run.report.face_lpips for run in runs)

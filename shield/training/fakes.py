@@ -12,8 +12,10 @@ from shield.training.hardening import Hardening, changed
 
 RELATIVES = 6  # of every generator, itself among them
 APART = 0.03  # share of itself by which a weight of a relative differs: its traces are its own
-PROTECTED = 16  # every so many faces one is protected first, and the manipulation breaks
-STRENGTHS = tuple(Hardening(critic=False, levels=levels, steps=1, share=1.0) for levels in (3, 6, 10))
+PROTECTED = 8  # every so many faces one is protected first, and the manipulation breaks
+STRENGTHS = tuple(
+    Hardening(critic=False, levels=levels, steps=steps, share=1 / steps) for levels, steps in ((3, 1), (6, 2), (10, 3))
+)
 
 
 class Fakes:

@@ -5,7 +5,7 @@ read by a network of their own, sampling balanced over source, hair, sex and age
 at half size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -75,9 +75,15 @@ class StarGANTraining(AdversarialTraining):
         return F.binary_cross_entropy_with_logits(readings, labels, weights, reduction="sum") / len(labels)
 
 
+HARDENED_STEPS = 4_900  # each costs twice as much; made to begin with the plain network's weights
+
+
 def stargan(data: FaceSet, autocast: bool, hardening: Hardening | None = None) -> StarGANTraining:
     """The recipe as shipped, as it is or hardened."""
-    return StarGANTraining(StarGANRecipe(hardening=hardening), data, autocast)
+    recipe = StarGANRecipe()
+    if hardening is not None:
+        recipe = replace(recipe, hardening=hardening, steps=HARDENED_STEPS)
+    return StarGANTraining(recipe, data, autocast)
 
 
 recipes.register("stargan")(stargan)

@@ -71,7 +71,8 @@ class UniversalTraining(SingleTraining):
     def worn(self, faces: Tensor) -> Tensor:
         """Faces (N, 3, SIZE, SIZE) in [0, 1] with the change, each as far as its bound allows."""
         strength = self.recipe.strength
-        bound = Linf(faces, strength.levels, self.window * contrast_mask(faces, strength.levels), CHROMA)
+        mask = contrast_mask(faces, strength.levels, strength.smooth)
+        bound = Linf(faces, strength.levels, self.window * mask, CHROMA)
         whole = bound.project(faces + bound.step(self.network[TENSOR], 1.0))
         distance = self.lpips(faces, whole).clamp(min=1e-6)
         # LPIPS grows about as the square of a small change.

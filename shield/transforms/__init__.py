@@ -1,6 +1,7 @@
 """Transforms: what the web does to a photo, for a search to climb through. One file and one word here each."""
 
 from shield.transforms import blur, codec, noise, reframe, resize
+from shield.transforms.codec import Codec
 from shield.transforms.transform import (
     AS_SAVED,
     AsSaved,
@@ -16,6 +17,7 @@ __all__ = [
     "AS_SAVED",
     "AsSaved",
     "Chain",
+    "Codec",
     "Transform",
     "View",
     "blur",

@@ -58,13 +58,18 @@ def kept(plane: Tensor, table: Tensor) -> Tensor:
     return blocks.transpose(2, 3).reshape(1, channels, height, width)
 
 
-def stand_in(picture: Tensor, quality: int) -> Tensor:
-    """A picture (1, 3, H, W) in [0, 1], H and W multiples of 16, as a JPEG of 4:2:0 would keep it, but for rounding."""
+def stand_in(picture: Tensor, quality: int, halved: bool = True) -> Tensor:
+    """A picture (1, 3, H, W) in [0, 1], H and W multiples of 16, as a JPEG would keep it, but for rounding.
+
+    ``halved``: colours are held at half size (4:2:0).
+    """
     matrix = torch.tensor(YCBCR).to(picture)
     tables = _tables(quality)
     planes = torch.einsum("ij,njhw->nihw", matrix, 255 * picture - 128)
     luminance = kept(planes[:, :1], tables[0])
-    colours = F.interpolate(kept(F.avg_pool2d(planes[:, 1:], 2), tables[1]), scale_factor=2, mode="nearest")
+    factor = 2 if halved else 1
+    colours = kept(F.avg_pool2d(planes[:, 1:], factor), tables[1])
+    colours = F.interpolate(colours, scale_factor=factor, mode="nearest")
     inverse = torch.linalg.inv(matrix)
     result = torch.einsum("ij,njhw->nihw", inverse, torch.cat([luminance, colours], dim=1))
     return (result + 128) / 255
@@ -73,11 +78,14 @@ def stand_in(picture: Tensor, quality: int) -> Tensor:
 class Codec(Unframed):
     """``compress``: what a file of ``quality`` shows of pixels. ``factor``: the size at which the file holds the view.
 
+    ``halved``: the file holds colours at half size.
     The grid of blocks falls anywhere: the view may begin anywhere in the photo, and whoever crops the photo moves it.
     """
 
-    def __init__(self, compress: Callable[[Pixels, int], Pixels], quality: int, factor: float = 1.0) -> None:
-        self.compress, self.quality, self.factor = compress, quality, factor
+    def __init__(
+        self, compress: Callable[[Pixels, int], Pixels], quality: int, factor: float = 1.0, halved: bool = True
+    ) -> None:
+        self.compress, self.quality, self.factor, self.halved = compress, quality, factor, halved
 
     def __call__(self, view: Tensor, generator: Generator) -> Tensor:
         view = shrunk(view, self.factor)
@@ -85,7 +93,7 @@ class Codec(Unframed):
         height, width = view.shape[-2:]
         right, bottom = -(left + width) % CHROMA_BLOCK, -(top + height) % CHROMA_BLOCK
         padded = F.pad(view, (left, right, top, bottom), mode="replicate")
-        linear = stand_in(padded, self.quality)
+        linear = stand_in(padded, self.quality, self.halved)
         real = to_tensor(self.compress(to_pixels(padded.detach()), self.quality)).to(view.device)
         held = real + (linear - linear.detach())
         return held[..., top : top + height, left : left + width]
