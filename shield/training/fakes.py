@@ -12,7 +12,8 @@ from shield.training.hardening import Hardening, changed
 
 RELATIVES = 6  # of every generator, itself among them
 APART = 0.03  # share of itself by which a weight of a relative differs: its traces are its own
-PROTECTED = 8  # every so many faces one is protected first, and the manipulation breaks
+FAR_APART = 0.5  # of a stranger, which makes nothing worth seeing: what breaks it is a pattern of its own
+PROTECTED = 4  # every so many faces one is protected first, from its manipulator or from a stranger
 STRENGTHS = tuple(
     Hardening(critic=False, levels=levels, steps=steps, share=1 / steps) for levels, steps in ((3, 1), (6, 2), (10, 3))
 )
@@ -29,6 +30,7 @@ class Fakes:
         self.faces, self.seed, self.autocast = faces, seed, autocast
         random = Generator().manual_seed(seed)
         self.makers = [[relative(one, number, random) for number in range(RELATIVES)] for one in teachers]
+        self.strangers = [varied(one, FAR_APART, random) for one in teachers for _ in range(RELATIVES)]
         self.pairs = torch.zeros(len(faces), 2, *faces.shape[1:], dtype=torch.uint8)
         self.made = torch.zeros(len(faces), dtype=torch.bool)
 
@@ -50,10 +52,13 @@ class Fakes:
 
         maker = self.makers[choose(len(self.makers))][choose(RELATIVES)]
         conditions = maker.conditions[choose(len(maker.conditions))][None]
+        stranger = self.strangers[choose(len(self.strangers))]
         real = self.faces[row : row + 1].float() / 127.5 - 1
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             if row % PROTECTED == 0:
-                real = changed(maker.network, real, conditions, STRENGTHS[choose(len(STRENGTHS))], random)
+                # The detector must not take the pattern for a trace, whichever network it was made against.
+                broken, asked = ((maker, conditions), (stranger, stranger.conditions[:1]))[choose(2)]
+                real = changed(broken.network, real, asked, STRENGTHS[choose(len(STRENGTHS))], random)
             with torch.no_grad():
                 fake = maker.network(real, conditions).float()
         return levels_of(torch.cat([real, fake]))
@@ -61,9 +66,12 @@ class Fakes:
 
 def relative(editor: Editor, number: int, random: Generator) -> Editor:
     """A generator whose weights differ a little from the editor's; number 0 is the editor itself."""
-    if number == 0:
-        return editor
+    return varied(editor, APART, random) if number else editor
+
+
+def varied(editor: Editor, apart: float, random: Generator) -> Editor:
+    """A generator whose weights differ from the editor's by ``apart`` of themselves."""
     other = copy.deepcopy(editor)
     for weight in other.network.parameters():
-        weight.mul_(1 + APART * torch.randn(weight.shape, generator=random))
+        weight.mul_(1 + apart * torch.randn(weight.shape, generator=random))
     return other
