@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import shield
-from shield.bench import ablation, app, start
+from shield.bench import ablation, app, portraits, start
 from shield.bench.statistics import interval
 from shield.surrogates import load_surrogates
 from shield.verify import PROTECTED
@@ -59,6 +59,18 @@ def test_test_faces_come_from_the_test_split(shared: Path) -> None:
     faces = list(ablation.test_faces(shared / "data" / "faces", 3))
     assert [face.shape for face in faces] == [(128, 128, 3)] * 3
     assert all(face.dtype == np.uint8 for face in faces)
+
+
+def test_what_the_detector_says_is_gathered_by_picture_and_manipulator(report: shield.Report) -> None:
+    runs = [portraits.Run("a", report, 1.0), portraits.Run("b", report, 1.0)]
+    shown = portraits.spotted(runs)
+    subjects, means, called = ([*column.cells] for column in shown.columns)
+    assert subjects[:2] == ["original", "protected"]
+    assert {"manipulated by stargan", "broken by stargan"} < set(subjects)
+    broken = [row for row in report.detections if (row.picture, row.surrogate) == ("broken", "stargan")]
+    number = subjects.index("broken by stargan")
+    assert float(means[number]) == pytest.approx(np.mean([row.probability for row in broken]), abs=1e-3)
+    assert float(called[number]) == pytest.approx(np.mean([row.verdict == "fake" for row in broken]), abs=1e-3)
 
 
 def test_every_experiment_is_a_command() -> None:

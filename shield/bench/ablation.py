@@ -107,7 +107,7 @@ def table(found: Sequence[Outcome]) -> Table:
     """A row per set, case and bound: shares with 95 % bootstrap intervals over photos."""
     reports = [o.report for o in found if o.report is not None]
     channels = reports[0].channels()
-    head = ("faces", "case", "bound", "LPIPS", *channels, "noise", "unseen", "unseen: noise", "s")
+    head = ("faces", "case", "bound", "LPIPS", "PSNR", "SSIM", *channels, "noise", "unseen", "unseen: noise", "s")
     result = Table(*head, title="share disrupted, of networks that the search saw")
     for key in dict.fromkeys((o.set, o.case, o.bound) for o in found):
         result.add_row(*row(key, [o.report for o in found if (o.set, o.case, o.bound) == key], channels))
@@ -118,13 +118,15 @@ def row(key: tuple[str, str, float], reports: Sequence[Report | None], channels:
     """One row of the table."""
     done = [report for report in reports if report is not None]
     if not done:
-        return [*map(str, key), *[""] * (len(channels) + 5)]
+        return [*map(str, key), *[""] * (len(channels) + 7)]
     words = [_interval([rate(report, PROTECTED, channel, True) for report in reports]) for channel in channels]
     unseen = _interval([rate(report, PROTECTED, "none", False) for report in reports])
     apart = [statistics.mean(effect(report, picture) for report in done) for picture in (PROTECTED, NOISE)]
     return [
         *map(str, key),
         f"{statistics.mean(report.face_lpips for report in done):.3f}",
+        f"{statistics.mean(report.worst_face.visibility.psnr for report in done):.1f}",
+        f"{statistics.mean(report.worst_face.visibility.ssim for report in done):.3f}",
         *words,
         _interval([rate(report, NOISE, "none", True) for report in reports]),
         "" if apart[0] != apart[0] else f"{unseen}, effect {apart[0]:.2f}",
