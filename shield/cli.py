@@ -78,7 +78,8 @@ def protect(
         ),
     ] = None,
     robust: Annotated[
-        bool, typer.Option("--robust/--no-robust", help="Search through what the web does, or the plain photo: faster.")
+        bool,
+        typer.Option("--robust/--no-robust", help="Search through what the web does, or only what is saved: faster."),
     ] = True,
     steps: Annotated[int, typer.Option(help="Steps of the search, at most.")] = DEFAULT.steps,
     start: Annotated[

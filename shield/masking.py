@@ -21,7 +21,7 @@ LUMINANCE = (0.299, 0.587, 0.114)
 def contrast_mask(image: Tensor, levels: int, smooth: int) -> Tensor:
     """What share of a largest change of ``levels`` each pixel of (1, 3, H, W) in [0, 1] may take: (1, 1, H, W).
 
-    ``smooth``: levels by which the smoothest places may change.
+    ``smooth``: levels by which the smoothest places may change; from ``levels`` on nothing is spared.
     """
     weights = torch.tensor(LUMINANCE, device=image.device, dtype=image.dtype)[None, :, None, None]
     luminance = (image * weights).sum(1, keepdim=True)

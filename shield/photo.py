@@ -368,6 +368,13 @@ def encode(photo: Photo, format: str, *, quality: int = JPEG_QUALITY, keep_exif:
     return file.getvalue()
 
 
+def resaved(photo: Photo, format: str, quality: int = JPEG_QUALITY) -> NDArray[np.uint8]:
+    """The pixels (H, W, 3) of a photo after saving it in ``format`` and reading it again."""
+    if not FORMATS[format].lossy:
+        return photo.pixels
+    return decode(encode(replace(photo, alpha=None), format, quality=quality)).pixels
+
+
 def check_encodable(photo: Photo, format: str) -> None:
     """Raise PhotoError where ``format`` cannot hold the photo, without encoding it."""
     _channels(photo, FORMATS[format])

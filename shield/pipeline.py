@@ -34,13 +34,14 @@ from shield.photo import (
     open_photo,
     output_format,
     output_path,
+    resaved,
     round_to_levels,
     write_atomically,
 )
 from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
-from shield.transforms import AS_SAVED, Codec, Transform, View, load_transform
+from shield.transforms import AS_SAVED, AsSaved, Codec, Transform, View, load_transform
 from shield.universal import universal_change
 from shield.verify import Counted, Report, Verification, find_faces, is_about_another, report_path, verify
 
@@ -109,10 +110,6 @@ class Candidate:
     def data(self) -> bytes:
         """The file."""
         return encode(self.photo, self.format, quality=self.recipe.quality, keep_exif=self.recipe.keep_exif)
-
-    def written(self, pixels: Pixels, quality: int) -> Pixels:
-        """What a file of that quality shows of other pixels, (H, W, 3)."""
-        return decode(encode(from_array(pixels), self.format, quality=quality)).pixels
 
     def reopened(self) -> Pixels:
         """What the file shows; a lossless one need not be made for that."""
@@ -207,7 +204,8 @@ def _search(original: Candidate, region: Region, share: Tensor, progress: Progre
     generator = torch.Generator().manual_seed(recipe.seed)
     view = View(region.working_size[1] / region.width, max(pixels.shape[:2]))
     measure = objectives[recipe.objective]
-    roads = [_road(name, view, original, generator) for name in recipe.transforms]
+    saving = Codec(_jpeg, recipe.quality, halved=False) if original.format == "jpeg" else AsSaved()
+    roads = [saving if name == AS_SAVED else load_transform(name, view, generator) for name in recipe.transforms]
 
     def term(surrogate: Surrogate, road: Transform) -> Term:
         clean = warp(crop, road.frame(region.local_face), surrogate.size, surrogate.framing)
@@ -225,11 +223,12 @@ def _search(original: Candidate, region: Region, share: Tensor, progress: Progre
     return attack(Disruption(terms), working, bound, generator, progress) - working
 
 
-def _road(name: str, view: View, original: Candidate, generator: torch.Generator) -> Transform:
-    """The transform of that name. What is saved is seen through the codec that will write it."""
-    if name == AS_SAVED and FORMATS[original.format].lossy:
-        return Codec(original.written, original.recipe.quality, halved=False)
-    return load_transform(name, view, generator)
+def _jpeg(pixels: Pixels, quality: int) -> Pixels:
+    """Pixels (H, W, 3) out of the kind of JPEG file that shield writes, whose colours are at full size.
+
+    The search sees its working copy through it, not the photo. HEIF would cost half a second a look.
+    """
+    return resaved(from_array(pixels), "jpeg", quality)
 
 
 def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bound:

@@ -29,10 +29,11 @@ class Strength:
     meaning: str
 
 
+STRENGTH = ("face_lpips", "levels", "smooth")  # the settings that a preset decides
 CLASSES = ("joint", "iterative")
 RANDOM, UNIVERSAL = "random", "universal"
 STARTS = (RANDOM, UNIVERSAL)
-# What the search goes through by default. The plain photo's turn keeps what is broken as saved broken; further channels
+# What the search goes through by default. The saved file's own turn keeps what is broken as saved broken; further channels
 # (half size, blur, WebP, another framing) cost the others steps and gained nothing.
 ROBUST = (AS_SAVED, "jpeg90", "jpeg75")
 PLAIN = (AS_SAVED,)
@@ -53,12 +54,13 @@ class Recipe:
     ``face_lpips``: the bound on every face's LPIPS in the saved file. ``levels``: the largest change of a value before
     encoding, in 8-bit levels. ``bound``: the shape of a change within these (a registered name). ``steered``: search
     where LPIPS is low, instead of only shrinking the change to the bound at the end. ``masked``: hide the change in
-    texture, so that smooth places change by ``smooth`` levels at most, and in grey rather than colour. ``surrogates``,
-    ``transforms``, ``objective``, ``attack``: registered names; the search goes through the transforms in turn, of
-    which "half+jpeg75" is one after the other. ``edits``: of the surrogates, to work against (none named: all).
-    ``classes``: "joint" climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the
-    search, at most. ``start``: what the search begins with, a "random" change or the "universal" one of models/; the
-    attack "universal" is that change and no search.
+    texture, so that smooth places change by ``smooth`` levels at most (from ``levels`` on: anywhere), and in grey
+    rather than colour. ``surrogates``, ``transforms``, ``objective``, ``attack``: registered names; the search goes
+    through the transforms in turn, of which "half+jpeg75" is one after the other and "none" just saving: a JPEG is
+    searched through its codec. ``edits``: of the surrogates, to work against (none named: all). ``classes``: "joint"
+    climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the search, at most.
+    ``start``: what the search begins with, a "random" change or the "universal" one of models/; the attack "universal"
+    is that change and no search.
     ``format``: of the file (None: the photo's own); ``quality``: of JPEG and HEIF, 1..100. ``keep_exif``: keep the
     EXIF that names no place. ``whole``: treat the picture as one region instead of looking for faces.
     ``device``: "auto" or a torch device.
@@ -101,7 +103,10 @@ class Recipe:
                 f"There is no way {self.classes!r} through the edits; choose {' or '.join(CLASSES)}.",
             ),
             (len(self.surrogates) > 0, "Name at least one surrogate to protect against."),
-            (len(self.transforms) > 0, f"Name at least one transform to go through ({AS_SAVED!r} is none at all)."),
+            (
+                len(self.transforms) > 0,
+                f"Name at least one transform to go through ({AS_SAVED!r} is just the saved file).",
+            ),
             (0 < self.face_lpips <= 1, f"The face LPIPS is {self.face_lpips}; choose a bound above 0, at most 1."),
             (1 <= self.levels <= 255, f"The largest change is {self.levels}; choose 1 to 255 levels."),
             (0 <= self.smooth <= 255, f"Smooth places change by {self.smooth}; choose 0 to 255 levels."),
@@ -157,8 +162,8 @@ class Recipe:
         """This Recipe at another strength: "subtle", "balanced" or "strong"."""
         if name not in PRESETS:
             raise RecipeError(f"There is no preset named {name!r}; choose from: {', '.join(PRESETS)}.")
-        strength = PRESETS[name]
-        return replace(self, face_lpips=strength.face_lpips, levels=strength.levels, smooth=strength.smooth)
+        strength: dict[str, Any] = {setting: getattr(PRESETS[name], setting) for setting in STRENGTH}
+        return replace(self, **strength)
 
 
 def _fits(value: object, default: object) -> bool:

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shield.errors import RecipeError
-from shield.recipe import Recipe
+from shield.recipe import STRENGTH, Recipe
 
 REPEATED = {"surrogates": "surrogate", "edits": "edit", "transforms": "transform"}
-STRENGTH = ("face_lpips", "levels", "smooth")
 PYTHON_ONLY = ("steered", "masked")
 
 

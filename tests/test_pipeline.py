@@ -13,12 +13,11 @@ from PIL import Image, ImageCms
 import shield
 from shield import pipeline
 from shield.bounds import FaceLpips
-from shield.faces import detect
+from shield.faces import detect, whole_picture
 from shield.photo import decode, encode, from_array, read, to_pixels, to_tensor
 from shield.region import Region, region_of
 from shield.surrogates import load_surrogate
 from shield.surrogates.stargan import EDITS
-from shield.transforms import View, load_transform
 from shield.verify.effects import face_crop
 from shield.verify.visibility import face_visibility
 
@@ -91,21 +90,44 @@ def test_the_bound_holds_on_lossy_files_too(small, file_format):
     assert all(effect.disrupted for effect in protection.report.select(surrogate="stargan"))
 
 
-@pytest.mark.parametrize("file_format", ["png", "jpeg", "webp", "heif"])
-def test_what_is_saved_is_searched_through_the_codec_that_writes_it(small, file_format):
-    original = pipeline.Candidate(from_array(small), file_format, shield.Recipe(quality=30))
-    view, generator = View(1.0, max(small.shape)), torch.Generator()
-    road = pipeline._road("none", view, original, generator)
-    aligned = next(
-        seed for seed in range(1000) if torch.randint(16, (2,), generator=generator.manual_seed(seed)).sum() == 0
-    )
+def roads_of(pixels, monkeypatch, **settings):
+    """What the search went through, in order."""
+    asked = Mock(side_effect=pipeline.Term)
+    monkeypatch.setattr(pipeline, "Term", asked)
+    recipe = shield.Recipe(steps=1, face_lpips=1.0, transforms=("none", "jpeg75"), **settings)
+    region = region_of(detect(pixels)[0], *pixels.shape[1::-1])
+    original = pipeline.Candidate(from_array(pixels), recipe.format, recipe)
+    pipeline._search(original, region, region.window(), None)
+    return [call.args[3] for call in asked.call_args_list]
+
+
+def test_a_jpeg_is_searched_through_the_codec_that_writes_it(small, monkeypatch):
+    saving, web = roads_of(small, monkeypatch, format="jpeg", quality=30)
     square = small[:192, :192]  # whole blocks
-    seen = to_pixels(road(to_tensor(square), generator.manual_seed(aligned)))
-    assert (seen == decode(encode(from_array(square), file_format, quality=30)).pixels).all()
-    assert (seen == square).all() == (file_format in ("png", "webp"))  # of which shield writes the lossless kind
-    assert isinstance(
-        pipeline._road("jpeg75", view, original, generator), type(load_transform("jpeg75", view, generator))
+    on_the_grid = next(
+        seed
+        for seed in range(1000)
+        if torch.randint(16, (2,), generator=torch.Generator().manual_seed(seed)).sum() == 0
     )
+    seen = to_pixels(saving(to_tensor(square), torch.Generator().manual_seed(on_the_grid)))
+    file = encode(from_array(square), "jpeg", quality=30)
+    assert (seen == decode(file).pixels).all()
+    assert not saving.halved  # and these are: what the web writes
+    assert (web.halved, web.quality) == (True, 75)
+
+
+def test_a_lossless_file_is_searched_as_it_is(small, monkeypatch):
+    saving, _ = roads_of(small, monkeypatch, format="png", quality=30)
+    picture = to_tensor(small)
+    assert saving(picture, torch.Generator()) is picture
+
+
+def test_smooth_places_change_by_as_much_as_the_recipe_says(small):
+    grey, face = torch.full((1, 3, 64, 64), 0.5), whole_picture(64, 64)
+    for smooth in (2, 7):
+        bound = pipeline.bound_of(shield.Recipe(smooth=smooth, steered=False), grey, face, torch.ones(1, 1, 64, 64))
+        start = bound.start(1.0, torch.Generator().manual_seed(0))
+        assert 255 * (start - grey).abs().max() == pytest.approx(smooth, rel=0.05)
 
 
 def test_every_file_is_encoded_once_and_the_original_measured_once(small, monkeypatch):
@@ -317,6 +339,7 @@ def test_alpha_and_profile_travel(tmp_path, small):
         ({"face_lpips": 0}, "above 0"),
         ({"face_lpips": float("nan")}, "above 0"),
         ({"levels": 0}, "1 to 255"),
+        ({"smooth": 256}, "0 to 255"),
         ({"steps": 0}, "at least 1"),
         ({"start": "nowhere"}, "no start named 'nowhere'.*random, universal"),
         ({"quality": 101}, "1 to 100"),
@@ -330,8 +353,8 @@ def test_a_bad_setting_is_refused_with_a_sentence(settings, words):
 
 
 def test_presets():
-    bounds = {name: (preset.face_lpips, preset.levels) for name, preset in shield.PRESETS.items()}
-    assert bounds == {"subtle": (0.02, 8), "balanced": (0.05, 12), "strong": (0.10, 16)}
+    bounds = {name: (preset.face_lpips, preset.levels, preset.smooth) for name, preset in shield.PRESETS.items()}
+    assert bounds == {"subtle": (0.02, 8, 3), "balanced": (0.05, 12, 3), "strong": (0.10, 16, 8)}
     assert shield.Recipe(seed=3).with_preset("strong") == shield.Recipe(face_lpips=0.10, levels=16, smooth=8, seed=3)
     assert shield.Recipe() == shield.Recipe().with_preset("balanced")
     with pytest.raises(shield.RecipeError, match="subtle, balanced, strong"):

@@ -13,6 +13,7 @@ import shield
 from shield.bounds import FaceLpips
 from shield.faces import detect
 from shield.lpips import load_lpips
+from shield.photo import resaved
 from shield.region import region_of
 from shield.surrogates import load_surrogate
 from shield.verify import controls, effects, sheet, visibility
@@ -114,8 +115,8 @@ def test_sign_noise_is_that_many_levels_of_either_sign_in_every_strip():
 
 
 def test_saving_again_changes_nothing_where_the_format_is_lossless(portrait_photo):
-    assert controls.resaved(portrait_photo, "png") is portrait_photo.pixels
-    again = controls.resaved(portrait_photo, "jpeg")
+    assert resaved(portrait_photo, "png") is portrait_photo.pixels
+    again = resaved(portrait_photo, "jpeg")
     assert 0 < np.abs(again.astype(int) - portrait_photo.pixels).max() < 40
 
 

@@ -150,7 +150,8 @@ def network_tables(kinds: Sequence[Faces], detector: Shipped) -> list[Table]:
     odds = {kind.name: {file: network_log_odds(detector, kind.after(file)) for file in FILES} for kind in kinds}
     real = {file: np.concatenate([odds[name][file] for name in REAL if name in odds]) for file in FILES}
     for kind in kinds:
-        own, title = odds[kind.name], f"{kind.name}, held out" if kind.name in HELD_OUT else kind.name
+        held_out = kind.made and kind.name.split(",")[0] in HELD_OUT
+        own, title = odds[kind.name], f"{kind.name}, held out" if held_out else kind.name
         alarms.add_row(title, *(f"{found(own[file]):.3f}" for file in FILES))
         if kind.made:
             precision.add_row(title, *(f"{average_precision(real[file], own[file]):.3f}" for file in FILES))
@@ -267,7 +268,7 @@ def portraits(folder: Path) -> Faces:
 def main(
     data: Annotated[Path, typer.Argument(help="Folder with labels.csv and the archives of aligned faces.")],
     count: Annotated[int, typer.Option(help="Faces of every source.")] = 200,
-    skip: Annotated[int, typer.Option(help="So many faces of every source are passed over first.")] = 0,
+    skip: Annotated[int, typer.Option(help="So many photographs of every source are passed over first.")] = 0,
     photos: Annotated[Path | None, typer.Option("--portraits", help="A folder of generated portraits, too.")] = None,
     threads: Annotated[int, typer.Option()] = 2,
     only_calibrate: Annotated[bool, typer.Option("--calibrate", help="Print thresholds and weights instead.")] = False,
@@ -282,11 +283,13 @@ def main(
     faces = torch.cat([kind.faces for kind in real])
     generators = editors()
     protected = [protected_from(editor, faces[::4]) for editor in generators]
-    pairs = zip(generators, protected, strict=True)
+    pairs = zip(generators, protected, strict=True)  # as many faces, the same seed: asked for what they are safe from
     broken = [made_by(editor, kind.faces, f"{editor.name}, broken") for editor, kind in pairs]
     kinds = [*real, *protected, *(made_by(editor, faces) for editor in generators), *broken]
     synthetic = test.faces[test.source == SOURCES.index("synthetic")][:count]
     kinds += [Faces("synthetic (StyleGAN)", True, synthetic), *([portraits(photos)] if photos else [])]
     for table in (*network_tables(kinds, detector), verdict_table(kinds, detector), flaw_table(real)):
         console.print(table)
-    console.print(f"{count} faces of every source; fake from a probability of {FAKE_FROM:g}.", highlight=False)
+    console.print(
+        f"{count} faces of every source after {skip}; fake from a probability of {FAKE_FROM:g}.", highlight=False
+    )

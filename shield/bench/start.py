@@ -91,7 +91,7 @@ def main(
     torch.set_num_threads(threads)
     names = tuple(surrogate or Recipe().surrogates)
     roads = ROBUST if robust else PLAIN
-    recipe = Recipe(surrogates=names, transforms=roads, attack=attack, steps=steps).with_preset(preset)
+    recipe = Recipe(surrogates=names, transforms=roads, attack=attack, steps=steps, format="png").with_preset(preset)
     table = Table(
         "photo", *(f"{start} start: share of the goal" for start in STARTS), "level with the random one's end"
     )

@@ -22,7 +22,8 @@ STRENGTHS = tuple(
 class Fakes:
     """A real face and a fake of it, by row: both uint8 (3, s, s). A row is the same whenever it is made.
 
-    Which generator, which of its relatives and which edit makes a row is drawn from the seed and the row's number.
+    Which generator, which of its relatives and which edit makes a row is drawn from the seed and the row's number, as
+    is what a protected face is protected from: its maker, or a stranger, whose edits are all alike.
     """
 
     def __init__(self, faces: Tensor, teachers: Sequence[Editor], seed: int, autocast: bool) -> None:
@@ -30,7 +31,7 @@ class Fakes:
         self.faces, self.seed, self.autocast = faces, seed, autocast
         random = Generator().manual_seed(seed)
         self.makers = [[relative(one, number, random) for number in range(RELATIVES)] for one in teachers]
-        self.strangers = [varied(one, FAR_APART, random) for one in teachers for _ in range(RELATIVES)]
+        self.strangers = [perturbed(one, FAR_APART, random) for one in teachers for _ in range(RELATIVES)]
         self.pairs = torch.zeros(len(faces), 2, *faces.shape[1:], dtype=torch.uint8)
         self.made = torch.zeros(len(faces), dtype=torch.bool)
 
@@ -57,8 +58,8 @@ class Fakes:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             if row % PROTECTED == 0:
                 # The detector must not take the pattern for a trace, whichever network it was made against.
-                broken, asked = ((maker, conditions), (stranger, stranger.conditions[:1]))[choose(2)]
-                real = changed(broken.network, real, asked, STRENGTHS[choose(len(STRENGTHS))], random)
+                target, asked = (maker, conditions) if choose(2) == 0 else (stranger, stranger.conditions[:1])
+                real = changed(target.network, real, asked, STRENGTHS[choose(len(STRENGTHS))], random)
             with torch.no_grad():
                 fake = maker.network(real, conditions).float()
         return levels_of(torch.cat([real, fake]))
@@ -66,10 +67,10 @@ class Fakes:
 
 def relative(editor: Editor, number: int, random: Generator) -> Editor:
     """A generator whose weights differ a little from the editor's; number 0 is the editor itself."""
-    return varied(editor, APART, random) if number else editor
+    return perturbed(editor, APART, random) if number else editor
 
 
-def varied(editor: Editor, apart: float, random: Generator) -> Editor:
+def perturbed(editor: Editor, apart: float, random: Generator) -> Editor:
     """A generator whose weights differ from the editor's by ``apart`` of themselves."""
     other = copy.deepcopy(editor)
     for weight in other.network.parameters():

@@ -21,6 +21,7 @@ from shield.training.hardening import HARDENINGS, Hardening
 from shield.training.loop import recipes
 
 ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
+HARDENED_STEPS = 4_900  # each costs twice as much; begun with the plain network's weights, at the first whole step
 HAIR = 3  # the first three attributes exclude one another
 
 
@@ -73,9 +74,6 @@ class StarGANTraining(AdversarialTraining):
     def reading_loss(self, readings: Tensor, labels: Tensor) -> Tensor:
         weights = torch.tensor(self.recipe.classification)
         return F.binary_cross_entropy_with_logits(readings, labels, weights, reduction="sum") / len(labels)
-
-
-HARDENED_STEPS = 4_900  # each costs twice as much; made to begin with the plain network's weights
 
 
 def stargan(data: FaceSet, autocast: bool, hardening: Hardening | None = None) -> StarGANTraining:

@@ -1,6 +1,6 @@
 """Controls: what saving alone does, and what any noise of the same visibility would do."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,19 +9,11 @@ from torch import Tensor
 
 from shield.bounds import FaceLpips
 from shield.lpips import load_lpips
-from shield.photo import FORMATS, JPEG_QUALITY, Photo, decode, encode
 from shield.region import Region, shares
 
 LARGEST_NOISE = 64.0  # levels
 BISECTIONS = 8
 STRIP = 64  # rows
-
-
-def resaved(photo: Photo, format: str, quality: int = JPEG_QUALITY) -> NDArray[np.uint8]:
-    """The pixels (H, W, 3) of a photo after saving it in ``format`` and reading it again."""
-    if not FORMATS[format].lossy:
-        return photo.pixels
-    return decode(encode(replace(photo, alpha=None), format, quality=quality)).pixels
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ from PIL import Image
 from shield.device import AUTO, computes_bfloat16, pick_device
 from shield.errors import FaceError, InputError, PhotoError
 from shield.faces import Face, detect, whole_picture
-from shield.photo import Photo, check_writable, encode, open_photo, write_atomically
+from shield.photo import Photo, check_writable, encode, open_photo, resaved, write_atomically
 from shield.recipe import Recipe
 from shield.region import region_of
 from shield.surrogates import load_hardened, load_surrogates
 from shield.universal import FITTED_TO
 from shield.verify.adversaries import as_channels
 from shield.verify.channels import channels
-from shield.verify.controls import resaved, sign_noise
+from shield.verify.controls import sign_noise
 from shield.verify.detections import measure_detections
 from shield.verify.effects import Manipulation, measure_effects
 from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, Effect, FaceReport, FileReport, Report
