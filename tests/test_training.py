@@ -964,7 +964,7 @@ def test_a_pair_is_a_face_and_what_was_made_of_it() -> None:
 
 
 def test_some_real_faces_are_protected_first() -> None:
-    fakes = detector_training().fakes
+    fakes = detector_training(pairs=16).fakes
     assert isinstance(fakes, Fakes)
     rows = torch.arange(len(fakes))
     change = 255 * (fakes.draw(rows)[:, 0] - fakes.faces.float() / 255).abs().amax((1, 2, 3))
