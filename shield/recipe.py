@@ -156,7 +156,8 @@ class Recipe:
     @property
     def preset(self) -> str | None:
         """The preset that has this strength, if there is one."""
-        return next((name for name in PRESETS if self.with_preset(name) == self), None)
+        own = [getattr(self, setting) for setting in STRENGTH]
+        return next((name for name, it in PRESETS.items() if [getattr(it, s) for s in STRENGTH] == own), None)
 
     def with_preset(self, name: str) -> "Recipe":
         """This Recipe at another strength: "subtle", "balanced" or "strong"."""

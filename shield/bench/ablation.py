@@ -118,7 +118,7 @@ def row(key: tuple[str, str, float], reports: Sequence[Report | None], channels:
     """One row of the table."""
     done = [report for report in reports if report is not None]
     if not done:
-        return [*map(str, key), *[""] * (len(channels) + 7)]
+        return [*map(str, key)]
     words = [_interval([rate(report, PROTECTED, channel, True) for report in reports]) for channel in channels]
     unseen = _interval([rate(report, PROTECTED, "none", False) for report in reports])
     apart = [statistics.mean(effect(report, picture) for report in done) for picture in (PROTECTED, NOISE)]

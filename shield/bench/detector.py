@@ -7,7 +7,7 @@ shield bench detector FOLDER --portraits examples
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -48,11 +48,12 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Faces:
-    """Faces of one kind: uint8 (N, 3, s, s)."""
+    """Faces of one kind: uint8 (N, 3, s, s). ``held_out``: the detector did not learn from their maker."""
 
     name: str
     made: bool
     faces: Tensor
+    held_out: bool = False
 
     def after(self, channel: str) -> Tensor:
         """The faces in [0, 1] after a channel that keeps their size."""
@@ -71,9 +72,10 @@ def chosen(data: FaceSet, rows: Tensor, count: int, skip: int = 0, seed: int = 0
 
 
 @torch.no_grad()
-def made_by(editor: Editor, faces: Tensor, name: str | None = None, seed: int = 0) -> Faces:
+def made_by(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
     """What a generator makes of faces, each with one of its edits."""
-    return Faces(name or editor.name, True, _in_batches(editor.network, editor, faces, seed))
+    made = _in_batches(editor.network, editor, faces, seed)
+    return Faces(editor.name, True, made, held_out=editor.name in HELD_OUT)
 
 
 def protected_from(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
@@ -150,8 +152,7 @@ def network_tables(kinds: Sequence[Faces], detector: Shipped) -> list[Table]:
     odds = {kind.name: {file: network_log_odds(detector, kind.after(file)) for file in FILES} for kind in kinds}
     real = {file: np.concatenate([odds[name][file] for name in REAL if name in odds]) for file in FILES}
     for kind in kinds:
-        held_out = kind.made and kind.name.split(",")[0] in HELD_OUT
-        own, title = odds[kind.name], f"{kind.name}, held out" if held_out else kind.name
+        own, title = odds[kind.name], f"{kind.name}, held out" if kind.held_out else kind.name
         alarms.add_row(title, *(f"{found(own[file]):.3f}" for file in FILES))
         if kind.made:
             precision.add_row(title, *(f"{average_precision(real[file], own[file]):.3f}" for file in FILES))
@@ -284,7 +285,7 @@ def main(
     generators = editors()
     protected = [protected_from(editor, faces[::4]) for editor in generators]
     pairs = zip(generators, protected, strict=True)  # as many faces, the same seed: asked for what they are safe from
-    broken = [made_by(editor, kind.faces, f"{editor.name}, broken") for editor, kind in pairs]
+    broken = [replace(made_by(editor, kind.faces), name=f"{editor.name}, broken") for editor, kind in pairs]
     kinds = [*real, *protected, *(made_by(editor, faces) for editor in generators), *broken]
     synthetic = test.faces[test.source == SOURCES.index("synthetic")][:count]
     kinds += [Faces("synthetic (StyleGAN)", True, synthetic), *([portraits(photos)] if photos else [])]
