@@ -10,7 +10,7 @@ import shield
 from shield.bench import ablation, app, portraits, start
 from shield.bench.statistics import interval
 from shield.surrogates import load_surrogates
-from shield.verify import PROTECTED
+from shield.verify import NOISE
 
 MANIPULATORS = ("stargan", "cyclegan", "ganimation")
 pytestmark = pytest.mark.usefixtures("brief")
@@ -41,24 +41,75 @@ def test_every_case_is_a_recipe_of_its_own_and_each_manipulator_is_left_out_once
 def test_shares_count_seen_and_unseen_manipulators_apart(report: shield.Report) -> None:
     """Of stargan and the recogniser, which verification tries here, the search saw neither."""
     rows = report.select(surrogate="stargan")
-    assert ablation.rate(report, PROTECTED, "none", seen=False) == np.mean([row.disrupted for row in rows])
-    assert np.isnan(ablation.rate(report, PROTECTED, "none", seen=True))
-    assert ablation.effect(report, PROTECTED) == pytest.approx(np.mean([row.l2 / row.threshold for row in rows]))
-    assert ablation.rate(None, PROTECTED, "none", seen=True) == 0
+    measured = ablation.Measured.of(report)
+    assert measured.unseen == measured.manipulators["stargan"] == np.mean([row.disrupted for row in rows])
+    assert list(measured.manipulators) == ["stargan"]  # the recogniser makes no pictures
+    assert np.isnan([*measured.seen.values(), measured.noise]).all()
+    assert measured.effect == pytest.approx(np.mean([row.l2 / row.threshold for row in rows]))
+    noise = [row.l2 / row.threshold for row in report.select(NOISE, surrogate="stargan")]
+    assert measured.noise_effect == pytest.approx(np.mean(noise))
 
 
-def test_a_photo_that_fits_no_bound_counts_as_not_protected(report: shield.Report) -> None:
-    found = [ablation.Outcome("portraits", "x", 0.05, one) for one in (report, None)]
-    shown = ablation.table(found)
-    (case,) = [column for column in shown.columns if column.header == "case"]
-    assert list(case.cells) == ["x"]
-    assert ablation.table(found).row_count == 1
+def _outcome(photo: str, share: float | None) -> ablation.Outcome:
+    measured = (
+        share
+        if share is None
+        else ablation.Measured(
+            0.04, 38.0, 0.9, {"none": share, "jpeg75": share / 2}, 0.0, {"stargan": share}, *[np.nan] * 3, 9.0
+        )
+    )
+    return ablation.Outcome(ablation.PORTRAITS, photo, "x", shield.Recipe().settings(), measured)
+
+
+def test_a_photo_that_fits_no_bound_counts_as_not_protected() -> None:
+    shown = ablation.table([_outcome("a", 1.0), _outcome("b", None)])
+    cells = {str(column.header): [*column.cells] for column in shown.columns}
+    assert (cells["case"], cells["bound"], cells["photos"]) == (["x"], ["0.05"], ["2"])
+    assert [cells[name][0][:5] for name in ("none", "jpeg75", "stargan, as saved")] == ["0.500", "0.250", "0.500"]
+    assert cells["unseen"] == [""]
+    assert ablation.table([_outcome("b", None)]).row_count == 1
+
+
+def test_an_interrupted_ablation_goes_on_where_it_was(small: np.ndarray, tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    pictures = [ablation.Picture(ablation.PORTRAITS, "a.png", small)]
+    recipes = {"x": shield.Recipe(steps=1)}
+    written: list[ablation.Outcome] = []
+
+    def keep(outcome: ablation.Outcome) -> None:
+        written.append(outcome)
+        file.write_text(outcome.to_json())
+
+    first = list(ablation.outcomes(pictures, recipes, ["subtle"], ablation.recorded(file), keep))
+    again = list(ablation.outcomes(pictures, recipes, ["subtle"], ablation.recorded(file), keep))
+    assert len(written) == 1
+    assert [outcome.to_json() for outcome in again] == [outcome.to_json() for outcome in first]
+    others = {"x": shield.Recipe(steps=2)}  # other settings: another outcome
+    list(ablation.outcomes(pictures, others, ["subtle"], ablation.recorded(file), keep))
+    assert len(written) == 2
+
+
+def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "diary.txt"
+    file.write_text("Dear diary\n")
+    result = CliRunner().invoke(app, ["ablation", str(tmp_path), "--results", str(file)])
+    assert result.exit_code == 2
+    assert "no results" in result.output
+    assert file.read_text() == "Dear diary\n"
+
+
+def test_every_beginning_of_the_pictures_holds_all_sets() -> None:
+    few, many = ([ablation.Picture(name, str(n), np.zeros(0)) for n in range(c)] for name, c in (("a", 2), ("b", 4)))
+    assert [picture.set for picture in ablation.in_turn(few, many)] == ["b", "a", "b", "b", "a", "b"]
 
 
 def test_test_faces_come_from_the_test_split(shared: Path) -> None:
-    faces = list(ablation.test_faces(shared / "data" / "faces", 3))
-    assert [face.shape for face in faces] == [(128, 128, 3)] * 3
-    assert all(face.dtype == np.uint8 for face in faces)
+    folder = shared / "data" / "faces"
+    faces = list(ablation.test_faces(folder, 3))
+    assert [face.pixels.shape for face in faces] == [(128, 128, 3)] * 3
+    assert all(face.pixels.dtype == np.uint8 for face in faces)
+    fewer = [face.name for face in ablation.test_faces(folder, 2)]
+    assert fewer == [face.name for face in faces[:2]]
 
 
 def test_what_the_detector_says_is_gathered_by_picture_and_manipulator(report: shield.Report) -> None:
