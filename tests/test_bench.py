@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 import shield
-from shield.bench import ablation, app, portraits, start
+from shield.bench import ablation, app, framing, portraits, start
 from shield.bench.statistics import interval
+from shield.faces import Face, crop_matrix, whole_picture
 from shield.surrogates import load_surrogates
 from shield.verify import NOISE
 
@@ -127,7 +128,7 @@ def test_what_the_detector_says_is_gathered_by_picture_and_manipulator(report: s
 def test_every_experiment_is_a_command() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
-    assert all(name in result.output for name in ("ablation", "portraits", "samples", "speed", "start"))
+    assert all(name in result.output for name in ("ablation", "framing", "portraits", "samples", "speed", "start"))
 
 
 def test_what_a_start_saves_is_the_way_to_where_the_other_ends() -> None:
@@ -146,3 +147,30 @@ def test_an_unknown_case_is_refused(tmp_path: Path) -> None:
 
 def test_manipulators_are_what_makes_pictures(device) -> None:
     assert {s.name for s in load_surrogates(device) if s.makes_pictures} == set(MANIPULATORS)
+
+
+def test_framings_move_the_face_by_what_they_say() -> None:
+    face = whole_picture(200, 200)
+    centre, side, turn = _frame(face)
+    for (name, far), ways in framing.framings().items():
+        for way, sign in zip(ways, (1, -1), strict=True):
+            moved_centre, moved_side, moved_turn = _frame(way.frame(face))
+            shift, scale, angle = (sign * far * (name.startswith(word)) for word in ("shifted", "scaled", "turned"))
+            np.testing.assert_allclose(moved_centre - centre, np.array((1, -1)) * shift / 100 * side, atol=0.02 * side)
+            assert moved_side / side == pytest.approx(1 + scale / 100)
+            assert moved_turn - turn == pytest.approx(angle)
+
+
+def _frame(face: Face) -> tuple[np.ndarray, float, float]:
+    """Centre, side and turn in degrees of the square that a manipulator takes."""
+    matrix = crop_matrix(face)
+    corner = matrix[:, 0]
+    return matrix @ (0.5, 0.5, 1), float(np.hypot(*corner)), float(np.degrees(np.arctan2(corner[1], corner[0])))
+
+
+def test_the_table_of_framings_has_a_row_for_each(small: np.ndarray, brief: None) -> None:
+    recipe = shield.Recipe(steps=1, format="png")
+    found = framing.measured(shield.protect(small, recipe), recipe)
+    assert list(found) == list(framing.framings())
+    assert {len(rows) for rows in found.values()} == {2 * 6}  # both sides, six edits
+    assert framing.table([found]).row_count == len(found)
