@@ -29,7 +29,7 @@ from shield.verify import NOISE, PROTECTED
 from shield.verify.channels import AS_SAVED
 
 Pixels = NDArray[np.uint8]
-console = Console(width=320)
+console = Console(width=600)  # a row of Markdown is not broken
 CPU = torch.device("cpu")
 PORTRAITS, TEST_FACES = "portraits", "test faces"
 ORDER = 0  # seed of the order in which test faces are taken
@@ -212,8 +212,11 @@ def table(found: Sequence[Outcome]) -> Table:
         *(f"{name}, as saved" for name in manipulators),
         *("unseen", "unseen, effect", "noise, effect", "s"),
         title="Share disrupted, of networks that the search saw",
+        title_justify="left",
         box=box.MARKDOWN,
     )
+    for column in result.columns:
+        column.no_wrap = True
     for key in sorted(dict.fromkeys(map(_key, found)), key=lambda key: key[0]):
         result.add_row(*row(key, [o.measured for o in found if _key(o) == key], channels, manipulators))
     return result
@@ -252,8 +255,8 @@ def row(
         shares([m.noise for m in done]),
         *(shares([m.manipulators[name] for m in done]) for name in manipulators),
         shares([m.unseen for m in done]),
-        mean([m.effect for m in done], 2),
-        mean([m.noise_effect for m in done], 2),
+        mean([m.effect for m in done], 3),
+        mean([m.noise_effect for m in done], 3),
         f"{statistics.median(m.seconds for m in done):.1f}",
     ]
 
