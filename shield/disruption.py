@@ -30,23 +30,24 @@ MARGIN = 3.0
 class Term:
     """One surrogate's part: the share of the goal reached on a photo that shows ``face``, in [0, 1].
 
-    The photo goes through ``transform`` on its way. ``measure``: how far the results on the surrogate's crop are from
-    the clean ones, with the face where the transform frames it. ``generator``: for the transform's random numbers.
+    The photo goes through ``transform`` on its way. ``measure``: for a face as the transform frames it, how far the
+    results on the surrogate's crop are from the clean ones there. ``generator``: for the transform's random numbers.
     """
 
     surrogate: Surrogate
     face: Face
-    measure: Measure
+    measure: Callable[[Face], Measure]
     transform: Transform = field(default_factory=AsSaved)
     generator: Generator = field(default_factory=Generator)
 
     def __call__(self, photo: Tensor) -> Tensor:
         sent = self.transform(photo, self.generator)
         scale = sent.shape[-1] / photo.shape[-1], sent.shape[-2] / photo.shape[-2]
-        face = self.transform.frame(self.face).scaled(*scale)
-        crop = warp(sent, face, self.surrogate.size, self.surrogate.framing)
+        face = self.transform.frame(self.face, sent)
+        crop = warp(sent, face.scaled(*scale), self.surrogate.size, self.surrogate.framing)
+        measure = self.measure(face)
         with fast_precision(photo.device):
-            distances = self.measure(crop)
+            distances = measure(crop)
         return share_of_goal(distances, MARGIN)
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
 from shield.bounds import Begun, Bound, FaceLpips, Limits, LpipsBound, Steered, bounds
-from shield.device import pick_device
+from shield.device import fast_precision, pick_device
 from shield.disruption import Disruption, Expectation, Term, in_step
 from shield.errors import BoundError, RecipeError
 from shield.faces import Face, warp
 from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
-from shield.objectives import objectives
+from shield.objectives import Measure, objectives
 from shield.photo import (
     FORMATS,
     Photo,
@@ -41,12 +41,14 @@ from shield.photo import (
 from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
-from shield.transforms import AS_SAVED, AsSaved, Codec, Transform, View, load_transform
+from shield.transforms import Codec, Find, Transform, View, load_transform
 from shield.universal import universal_change
-from shield.verify import Counted, Report, Verification, find_faces, is_about_another, report_path, verify
+from shield.verify import Counted, Report, Verification, find_faces, framing, is_about_another, report_path, verify
+from shield.verify.channels import Frame
 
 BISECTIONS = 7
 SHRINK = 0.9  # of every change, as often as overlapping regions push one another over the bound
+ANY = 255  # levels
 SMALLEST = 1e-3  # a factor below this leaves no level of any change
 Pixels = NDArray[np.uint8]
 
@@ -202,14 +204,20 @@ def _search(original: Candidate, region: Region, share: Tensor, progress: Progre
     working = round_to_levels(region.working_copy(crop))  # so that the change is in whole levels as well
     window = F.interpolate(share.to(device), size=region.working_size, mode="bilinear", antialias=True)
     generator = torch.Generator().manual_seed(recipe.seed)
-    view = View(region.working_size[1] / region.width, max(pixels.shape[:2]))
-    measure = objectives[recipe.objective]
-    saving = Codec(_jpeg, recipe.quality, halved=False) if original.format == "jpeg" else AsSaved()
-    roads = [saving if name == AS_SAVED else load_transform(name, view, generator) for name in recipe.transforms]
+    scale = region.working_size[1] / region.width, region.working_size[0] / region.height
+    find, align = (_on_the_photo(frame, pixels, region, working) for frame in (framing.found, framing.aligned))
+    view = View(scale[0], max(pixels.shape[:2]), find, align)
+    saving = Codec(_jpeg, recipe.quality, halved=False) if original.format == "jpeg" else None
+    roads = [load_transform(name, view, generator, saving) for name in recipe.transforms]
 
     def term(surrogate: Surrogate, road: Transform) -> Term:
-        clean = warp(crop, road.frame(region.local_face), surrogate.size, surrogate.framing)
-        return Term(surrogate, region.working_face, measure(surrogate, clean), road, generator)
+        @lru_cache(maxsize=1)  # most roads always frame alike
+        def measure(face: Face) -> Measure:
+            clean = warp(crop, face.scaled(1 / scale[0], 1 / scale[1]), surrogate.size, surrogate.framing)
+            with fast_precision(device):
+                return objectives[recipe.objective](surrogate, clean)
+
+        return Term(surrogate, region.working_face, measure, road, generator)
 
     # Every surrogate begins with another road, so that each step sees several.
     terms = [
@@ -221,6 +229,19 @@ def _search(original: Candidate, region: Region, share: Tensor, progress: Progre
         bound = Begun(bound, working, universal_change(region, device))
     attack = attacks[recipe.attack](recipe.steps)
     return attack(Disruption(terms), working, bound, generator, progress) - working
+
+
+def _on_the_photo(frame: Frame, pixels: Pixels, region: Region, working: Tensor) -> Find:
+    """``frame`` for faces on the region's working copy, which is shown with the photo around it."""
+    scale = working.shape[-1] / region.width, working.shape[-2] / region.height
+
+    def find(face: Face, sent: Tensor) -> Face:
+        whole = F.interpolate(sent.detach(), size=working.shape[-2:], mode="bilinear", antialias=True)
+        change = region.enlarge(whole - working).cpu()
+        shown = _composed(pixels, [region], [change], [1.0], ANY)
+        return frame(region.face, pixels, shown).moved(region.left, region.top).scaled(*scale)
+
+    return find
 
 
 def _jpeg(pixels: Pixels, quality: int) -> Pixels:

@@ -35,7 +35,7 @@ RANDOM, UNIVERSAL = "random", "universal"
 STARTS = (RANDOM, UNIVERSAL)
 # What the search goes through by default. The saved file's own turn keeps what is broken as saved broken; further
 # channels (half size, blur, WebP, another framing) cost the others steps and gained nothing.
-ROBUST = (AS_SAVED, "jpeg90", "jpeg75")
+ROBUST = (AS_SAVED, "jpeg90", "jpeg75", "found", "aligned")
 PLAIN = (AS_SAVED,)
 BALANCED = Strength(0.05, 12, 3, "hard to see, right for most photos")
 PRESETS: Mapping[str, Strength] = MappingProxyType(

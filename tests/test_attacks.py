@@ -444,7 +444,7 @@ def test_breaks_stargan_on_a_small_photo_and_leaves_its_weights_alone(
     assert isinstance(stargan, nn.Module)
     small = torch.nn.functional.interpolate(to_tensor(portrait), size=160, mode="bilinear", antialias=True)
     original, face = round_to_levels(small), portrait_face.scaled(160 / 1024)
-    loss = Disruption([Term(stargan, face, output(stargan, crop_of(stargan, original, face)))])
+    loss = Disruption([Term(stargan, face, lambda face: output(stargan, crop_of(stargan, original, face)))])
     before = {key: value.clone() for key, value in stargan.state_dict().items()}
     steps: Steps = []
     bound = Linf(original, LEVELS, torch.ones(1, 1, 1, 1))

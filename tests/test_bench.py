@@ -13,6 +13,7 @@ from shield.faces import Face, crop_matrix, whole_picture
 from shield.surrogates import load_surrogates
 from shield.verify import NOISE
 
+NOTHING = np.zeros((200, 200, 3), np.uint8)
 MANIPULATORS = ("stargan", "cyclegan", "ganimation")
 pytestmark = pytest.mark.usefixtures("brief")
 
@@ -154,7 +155,7 @@ def test_framings_move_the_face_by_what_they_say() -> None:
     centre, side, turn = _frame(face)
     for (name, far), ways in framing.framings().items():
         for way, sign in zip(ways, (1, -1), strict=True):
-            moved_centre, moved_side, moved_turn = _frame(way.frame(face))
+            moved_centre, moved_side, moved_turn = _frame(way.frame(face, NOTHING, NOTHING))
             shift, scale, angle = (sign * far * (name.startswith(word)) for word in ("shifted", "scaled", "turned"))
             np.testing.assert_allclose(moved_centre - centre, np.array((1, -1)) * shift / 100 * side, atol=0.02 * side)
             assert moved_side / side == pytest.approx(1 + scale / 100)

@@ -57,7 +57,7 @@ def gradient(loss: Loss, photo: Tensor) -> tuple[Tensor, Tensor]:
 
 def term_of(surrogate: Surrogate, photo: Tensor, face: Face) -> Term:
     """Climbs what the surrogate makes of this photo."""
-    return Term(surrogate, face, output(surrogate, crop_of(surrogate, photo, face)))
+    return Term(surrogate, face, lambda face: output(surrogate, crop_of(surrogate, photo, face)))
 
 
 def crop_of(surrogate: Surrogate, photo: Tensor, face: Face) -> Tensor:

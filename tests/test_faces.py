@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from shield.faces import PORTRAIT, Face, Framing, crop_matrix, detect, place, warp, whole_picture
+from shield.faces import PORTRAIT, Face, Framing, crop_matrix, detect, find_again, place, warp, whole_picture
 from shield.faces.detect import SMALLEST
 from shield.faces.face import PORTRAIT_POINTS
 from shield.photo import to_levels, to_tensor
@@ -85,6 +85,23 @@ def crowd(portrait: Pixels, portrait_face: Face) -> tuple[list[Face], list[Face]
         canvas[top : top + side, left : left + side] = resized(portrait, side)
         pasted.append(portrait_face.scaled(side / len(portrait)).moved(-left, -top))
     return pasted, detect(canvas)
+
+
+def test_a_known_face_is_found_again_where_its_photo_shows_it_now(portrait: Pixels, portrait_face: Face) -> None:
+    assert find_again(portrait, portrait_face) == portrait_face
+    moved = np.roll(portrait, (6, -9), axis=(0, 1))
+    found = find_again(moved, portrait_face)
+    assert points_of(found) == pytest.approx(
+        points_of(portrait_face) + np.array((-9, 6)), abs=0.02 * portrait_face.height
+    )
+
+
+def test_a_face_that_is_not_found_again_is_where_it_was(portrait: Pixels, portrait_face: Face) -> None:
+    assert find_again(wall(*portrait.shape[:2]), portrait_face) == portrait_face
+    elsewhere = portrait_face.moved(-1.2 * portrait_face.height, 0)
+    assert find_again(portrait, elsewhere) == elsewhere
+    whole = whole_picture(portrait.shape[1], portrait.shape[0])
+    assert find_again(portrait, whole) == whole
 
 
 def test_every_face_of_a_large_photo_is_found_once_largest_first(crowd: tuple[list[Face], list[Face]]) -> None:

@@ -51,7 +51,7 @@ MAY_USE = {
     "training": "attacks bounds detection device disruption errors faces lpips masking objectives recipe region "
     "registry surrogates transforms universal web",
     "bench": "attacks bounds detection device disruption errors faces lpips objectives photo pipeline recipe region "
-    "registry shield surrogates training verify masking weights",
+    "registry shield surrogates training verify masking web weights",
     "cli": "shield",
     "page": "shield",
     "__main__": "bench cli",

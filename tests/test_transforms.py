@@ -20,6 +20,7 @@ from shield.verify.visibility import psnr
 
 FULL = View(1.0, 300)
 every_transform = pytest.mark.parametrize("name", transforms)
+SENT = torch.zeros(1, 3, 200, 200)  # what a transform that looks at nothing is shown
 CODECS = ("jpeg90", "jpeg75", "jpeg50", "webp75", "social")
 
 
@@ -80,7 +81,7 @@ def test_gradients_reach_every_channel_and_point_uphill(name: str, picture: Tens
 @every_transform
 def test_frames_keep_to_the_face(name: str) -> None:
     face = whole_picture(200, 200)
-    framed = made(name).frame(face)
+    framed = made(name).frame(face, SENT)
     assert framed.side == pytest.approx(face.side, rel=0.09)
     assert (np.abs(crop_matrix(framed) - crop_matrix(face))[:, 2] < 30).all()
 
@@ -157,7 +158,9 @@ def test_reframing_moves_turns_and_scales_the_frame_by_the_measures() -> None:
     assert moved.side == pytest.approx(1.08 * 200)
     right = crop_matrix(moved) @ np.array([1.0, 0.5, 1]) - corner
     assert np.degrees(np.arctan2(right[1], right[0])) == pytest.approx(4.0)
-    frames = {tuple(np.round(crop_matrix(made("reframed", seed=seed).frame(face)).ravel(), 3)) for seed in range(12)}
+    frames = {
+        tuple(np.round(crop_matrix(made("reframed", seed=seed).frame(face, SENT)).ravel(), 3)) for seed in range(12)
+    }
     assert len(frames) > 4
 
 
@@ -176,5 +179,30 @@ def test_a_chain_is_one_transform_after_the_other(picture: Tensor) -> None:
 
 def test_a_chain_frames_as_its_parts_do() -> None:
     face = whole_picture(200, 200)
-    chained = load_transform("reframed+blur", FULL, seeded()).frame(face)
-    assert chained == load_transform("reframed", FULL, seeded()).frame(face) != face
+    chained = load_transform("reframed+blur", FULL, seeded()).frame(face, SENT)
+    assert chained == load_transform("reframed", FULL, seeded()).frame(face, SENT) != face
+
+
+def test_a_face_found_anew_is_near_where_the_detector_finds_it_and_never_twice_the_same(picture: Tensor) -> None:
+    face = whole_picture(200, 200)
+    elsewhere = face.moved(-10, 5)
+    asked: list[Tensor] = []
+
+    def find(known: Face, sent: Tensor) -> Face:
+        assert known == face
+        asked.append(sent)
+        return elsewhere
+
+    road = load_transform("jpeg75+found", View(1.0, 300, find), seeded())
+    sent = road(picture, seeded())
+    corners = np.stack([crop_matrix(road.frame(face, sent)) for _ in range(5)])
+    assert all(torch.equal(each, sent) for each in asked)
+    assert len(asked) == 5
+    assert np.abs(corners - crop_matrix(elsewhere)).max() < 1.5  # px of 200
+    assert np.ptp(corners, axis=0).min() > 0
+
+
+def test_saving_is_what_the_photo_goes_through_where_a_road_names_it(picture: Tensor) -> None:
+    saving = made("jpeg75")
+    road = load_transform("none+found", FULL, seeded(), saving)
+    assert torch.equal(road(picture, seeded()), saving(picture, seeded()))

@@ -11,7 +11,7 @@ from PIL import Image
 
 import shield
 from shield.bounds import FaceLpips
-from shield.faces import detect
+from shield.faces import crop_matrix, detect
 from shield.lpips import load_lpips
 from shield.photo import resaved
 from shield.region import region_of
@@ -37,7 +37,7 @@ def test_channels_give_pixels_near_the_picture_and_leave_it_alone(small, name):
     assert (small == before).all()
     back = np.asarray(Image.fromarray(result).resize(small.shape[1::-1], Image.Resampling.BICUBIC))
     difference = np.abs(back.astype(int) - small).mean()
-    assert difference == 0 if name in ("none", "reframed") else 0.1 < difference < 12
+    assert difference == 0 if name in ("none", "aligned", "found", "reframed") else 0.1 < difference < 12
 
 
 def test_jpeg_channels_are_real_codecs_ordered_by_quality(small):
@@ -163,8 +163,8 @@ def test_the_sentence_says_what_holds_and_what_does_not(report):
     assert everything.reached
     assert everything.sentence() == (
         "6 of 6 manipulations break on the saved file; still all of them after JPEG 90, JPEG 75, JPEG 50, WebP 75, "
-        "halving its size, blurring, a social network, a screenshot and another framing; noise of the same "
-        "visibility breaks 0."
+        "halving its size, blurring, a social network, a screenshot, aligning the face anew, finding the face anew and "
+        "another framing; noise of the same visibility breaks 0."
     )
     weak = with_results(pairs - {("protected", "jpeg50")}).sentence()
     assert "fewer after JPEG 50 (0 of 6)" in weak
@@ -239,9 +239,14 @@ def test_headline_and_verdict_follow_what_the_search_worked_on(report):
     held = seen("stargan", ("stargan", "none"))
     total = len(report.select(surrogate="stargan"))
     assert held.verdict == "partly protected"  # after a social network nothing breaks
-    always = [dataclasses.replace(e, disrupted=e.channel in ("none", "social")) for e in held.effects]
+    always = [dataclasses.replace(e, disrupted=e.channel in ("none", "aligned", "social")) for e in held.effects]
     assert dataclasses.replace(held, effects=tuple(always)).verdict == "protected"
-    words = f"{total} of {total} manipulations break; after a social network's compression 0 of {total}."
+    unaligned = [dataclasses.replace(e, disrupted=e.channel in ("none", "social")) for e in held.effects]
+    assert dataclasses.replace(held, effects=tuple(unaligned)).verdict == "partly protected"
+    words = (
+        f"{total} of {total} manipulations break; where the face is aligned anew 0 of {total}; "
+        f"after a social network's compression 0 of {total}."
+    )
     assert held.headline().startswith(words)
     assert f"did not see, 0 of {len(report.select()) - total}." in held.headline()
     assert seen("stargan", ("cyclegan", "none")).verdict == "not protected"
@@ -309,3 +314,39 @@ def test_the_detectors_sentence_counts(report):
         "fake it calls 1 of 2 manipulations of the original and 1 of 1 of the protected photo."
     )
     assert dataclasses.replace(report, detections=()).detector_sentence() == "The detector saw no photo."
+
+
+def shifted(pixels, right, down):
+    return np.roll(pixels, (down, right), axis=(0, 1))
+
+
+@pytest.mark.parametrize("name", ["aligned", "found"])
+def test_a_face_is_taken_from_where_the_photo_shows_it_now(name, portrait, portrait_face):
+    frame = channels[name].frame
+    still = crop_matrix(frame(portrait_face, portrait, portrait))
+    assert np.allclose(still, crop_matrix(portrait_face), atol=1e-6)
+    moved = crop_matrix(frame(portrait_face, portrait, shifted(portrait, 6, -4)))
+    step = (moved - crop_matrix(portrait_face)) @ (0.5, 0.5, 1)
+    assert step == pytest.approx((6, -4), abs=2)  # px, of a frame of 667
+    assert frame(portrait_face, portrait, portrait).box == portrait_face.box
+
+
+def test_landmarks_see_a_face_turn_and_grow(portrait, portrait_face):
+    """The photo turned by 3 degrees and enlarged by 5 % about its centre."""
+    image = Image.fromarray(portrait)
+    cosine, sine = np.cos(np.radians(3)) / 1.05, np.sin(np.radians(3)) / 1.05
+    offset = np.array((512, 512)) - np.array(((cosine, sine), (-sine, cosine))) @ (512, 512)
+    inverse = (cosine, sine, offset[0], -sine, cosine, offset[1])
+    turned = np.asarray(image.transform(image.size, Image.Transform.AFFINE, inverse, Image.Resampling.BICUBIC))
+    before = crop_matrix(portrait_face)[:, 0]
+    after = crop_matrix(channels["aligned"].frame(portrait_face, portrait, turned))[:, 0]
+    assert np.hypot(*after) / np.hypot(*before) == pytest.approx(1.05, abs=0.015)
+    turn = np.degrees(np.arctan2(after[1], after[0]) - np.arctan2(before[1], before[0]))
+    assert turn == pytest.approx(3.0, abs=0.8)
+
+
+def test_what_is_aligned_anew_is_measured_there(small):
+    """The reference is the original at the same frame: of a photo that nobody changed nothing breaks anywhere."""
+    report = shield.verify(small, small).report
+    for name in ("aligned", "found", "reframed"):
+        assert all(effect.distance < 1e-6 for effect in report.select(channel=name))

@@ -23,21 +23,22 @@ from shield.surrogates import load_surrogate
 from shield.verify import PROTECTED, Effect, find_faces
 from shield.verify.channels import Channel, unchanged
 from shield.verify.effects import measure_effects
+from shield.web import Pixels
 
 CPU = torch.device("cpu")
 console = Console(width=120)
-Move = Callable[[float, Face], Face]  # how far, to either side, and the face
+Move = Callable[[float, Face, Pixels, Pixels], Face]  # how far, to either side; the rest as in verify.channels.Frame
 
 
-def _shifted(percent: float, face: Face) -> Face:
+def _shifted(percent: float, face: Face, original: Pixels, sent: Pixels) -> Face:
     return face.reframed((percent / 100, -percent / 100), 1.0, 0.0)
 
 
-def _scaled(percent: float, face: Face) -> Face:
+def _scaled(percent: float, face: Face, original: Pixels, sent: Pixels) -> Face:
     return face.reframed((0.0, 0.0), 1 + percent / 100, 0.0)
 
 
-def _turned(degrees: float, face: Face) -> Face:
+def _turned(degrees: float, face: Face, original: Pixels, sent: Pixels) -> Face:
     return face.reframed((0.0, 0.0), 1.0, degrees)
 
 

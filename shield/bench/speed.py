@@ -71,7 +71,7 @@ def shield_loop(working: Tensor, crop: Tensor, region: Region, steps: int, recip
     """shield's search over the same steps, without its early stop."""
     surrogate = load_surrogate("stargan", CPU)
     clean = warp(crop, region.local_face, surrogate.size, surrogate.framing)
-    term = Term(surrogate, region.working_face, output(surrogate, clean))
+    term = Term(surrogate, region.working_face, lambda face: output(surrogate, clean))
     bound = bound_of(recipe, working, region.working_face, everywhere(working))
     attack = GradientAttack(along(adam_update, SHARE), steps, start=0.1, goal=float("inf"))
     attack(Disruption([term]), working, bound, torch.Generator().manual_seed(0))

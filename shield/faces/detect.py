@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from shield.faces.face import Face
+from shield.faces.face import Face, whole_picture
 from shield.weights import read_weights
 
 SMALLEST = 40  # px: faces lower than this are left alone
@@ -37,6 +37,17 @@ def detect(pixels: NDArray[np.uint8]) -> list[Face]:
             found += [face for face in _detect_at(pixels, FINE_SCALE, tile) if _inside(face, tile, width, height)]
     faces = [face for face in _suppress(found) if face.height >= SMALLEST]
     return sorted(faces, key=lambda face: -face.height)
+
+
+def find_again(pixels: NDArray[np.uint8], face: Face) -> Face:
+    """A known face as the detector finds it in another version of its photo, of the same size.
+
+    Where it is not found there, or is the whole picture, it is where it was.
+    """
+    height, width = pixels.shape[:2]
+    if face == whole_picture(width, height):
+        return face
+    return next((found for found in detect(pixels) if _same(found, face)), face)
 
 
 def _tiles(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:

@@ -6,7 +6,7 @@ limit on colour of shield's search and shrunk to its LPIPS, so that what is clim
 Adam on the mean over a batch stands for the paper's averaging over pictures and networks with momentum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from shield.disruption import Disruption, Term
 from shield.faces import Face, warp, whole_picture
 from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
+from shield.objectives import Measure
 from shield.objectives.output import output
 from shield.recipe import BALANCED, Strength
 from shield.region import region_of
@@ -66,7 +67,7 @@ class UniversalTraining(SingleTraining):
         held_out = torch.arange(HELD_OUT) * len(data) // HELD_OUT
         self.rows = torch.tensor(sorted({*range(len(data))} - {*held_out.tolist()}))
         self.faces = enlarged(data.faces[held_out].float() / 255)
-        self.terms = [Term(each, FRAME, output(each, framed(self.faces, FRAME, each))) for each in surrogates]
+        self.terms = [Term(each, FRAME, clean_at(each, self.faces)) for each in surrogates]
 
     def worn(self, faces: Tensor) -> Tensor:
         """Faces (N, 3, SIZE, SIZE) in [0, 1] with the change, each as far as its bound allows."""
@@ -95,9 +96,7 @@ class UniversalTraining(SingleTraining):
         """The surrogate's share of the goal on these faces, by a road drawn at random."""
         name = self.recipe.roads[int(torch.randint(len(self.recipe.roads), (), generator=self.random))]
         road = load_transform(name, View(1.0, SIZE), self.random)
-        with fast_precision(CPU):
-            measure = output(surrogate, framed(faces, road.frame(FRAME), surrogate))
-        return Term(surrogate, FRAME, measure, road, self.random)
+        return Term(surrogate, FRAME, clean_at(surrogate, faces), road, self.random)
 
     @torch.no_grad()
     def look(self) -> dict[str, float]:
@@ -115,6 +114,17 @@ class UniversalTraining(SingleTraining):
         results = [surrogate(framed(worn, FRAME, surrogate)) for surrogate in self.surrogates]
         columns = [faces, 2 * worn - 1, *(edit for result in results for edit in result.unbind(1))]
         return torch.stack([F.adaptive_avg_pool2d(column, faces.shape[-1]) for column in columns], dim=1)
+
+
+def clean_at(surrogate: Surrogate, faces: Tensor) -> Callable[[Face], Measure]:
+    """For a frame: how far the surrogate's results are from those on these clean faces, taken from there."""
+
+    def measure(face: Face) -> Measure:
+        clean = framed(faces, face, surrogate)
+        with fast_precision(CPU):
+            return output(surrogate, clean)
+
+    return measure
 
 
 def framed(pictures: Tensor, face: Face, surrogate: Surrogate) -> Tensor:

@@ -1,11 +1,12 @@
 """Transforms: what the web does to a photo, for a search to climb through. One file and one word here each."""
 
-from shield.transforms import blur, codec, noise, reframe, resize
+from shield.transforms import blur, codec, found, noise, reframe, resize
 from shield.transforms.codec import Codec
 from shield.transforms.transform import (
     AS_SAVED,
     AsSaved,
     Chain,
+    Find,
     Transform,
     View,
     check_transform,
@@ -18,11 +19,13 @@ __all__ = [
     "AsSaved",
     "Chain",
     "Codec",
+    "Find",
     "Transform",
     "View",
     "blur",
     "check_transform",
     "codec",
+    "found",
     "load_transform",
     "noise",
     "reframe",

@@ -20,7 +20,7 @@ class Reframe:
     def __call__(self, view: Tensor, generator: Generator) -> Tensor:
         return view
 
-    def frame(self, face: Face) -> Face:
+    def frame(self, face: Face, sent: Tensor) -> Face:
         return face.reframed(self.shift, self.scale, self.turn)
 
 

@@ -12,16 +12,26 @@ from torch import Generator, Tensor
 from shield.faces import Face
 from shield.registry import Registry
 
+Find = Callable[[Face, Tensor], Face]  # a face and a picture (1, 3, H, W) of the view -> where the face is found in it
+
+
+def where_it_was(face: Face, sent: Tensor) -> Face:
+    """For views that nobody searches."""
+    return face
+
 
 @dataclass(frozen=True)
 class View:
     """What a search looks at: part of a photo, perhaps scaled down. ``scale``: its px per px of the photo.
 
-    ``long_side``: of the whole photo, px.
+    ``long_side``: of the whole photo, px. ``find``, ``align``: where a detector finds a face, and where landmarks see
+    it, in the photo with the view in it.
     """
 
     scale: float
     long_side: int
+    find: Find = where_it_was
+    align: Find = where_it_was
 
 
 class Transform(Protocol):
@@ -31,15 +41,15 @@ class Transform(Protocol):
         """(1, 3, H, W) in [0, 1] to the same content in [0, 1], of any size, with gradients."""
         ...
 
-    def frame(self, face: Face) -> Face:
-        """Where the manipulator takes the face from, in the coordinates of what goes in."""
+    def frame(self, face: Face, sent: Tensor) -> Face:
+        """Where the manipulator takes the face from, in the coordinates of what goes in, when ``sent`` comes out."""
         ...
 
 
 class Unframed:
     """A transform that leaves the framing of faces alone."""
 
-    def frame(self, face: Face) -> Face:
+    def frame(self, face: Face, sent: Tensor) -> Face:
         return face
 
 
@@ -66,18 +76,21 @@ class Chain:
             view = part(view, generator)
         return view
 
-    def frame(self, face: Face) -> Face:
+    def frame(self, face: Face, sent: Tensor) -> Face:
         for part in self.parts:
-            face = part.frame(face)
+            face = part.frame(face, sent)
         return face
 
 
-def load_transform(name: str, view: View, generator: Generator) -> Transform:
+def load_transform(name: str, view: View, generator: Generator, saving: Transform | None = None) -> Transform:
     """The transform of that name for a view; "half+jpeg75" is the one, then the other.
 
-    Raises RecipeError for an unknown name.
+    ``saving``: what being saved does, where that is not nothing. Raises RecipeError for an unknown name.
     """
-    parts = [transforms[part](view, generator) for part in name.split(JOINED)]
+    parts = [
+        saving if saving is not None and part == AS_SAVED else transforms[part](view, generator)
+        for part in name.split(JOINED)
+    ]
     return parts[0] if len(parts) == 1 else Chain(parts)
 
 

@@ -9,16 +9,14 @@ from PIL import Image, ImageFilter
 
 from shield.faces import Face
 from shield.registry import Registry
+from shield.verify import framing
 from shield.web import (
     BLUR_SIGMA,
     HALF,
     JPEG_QUALITIES,
-    SCALE,
     SCREENSHOT,
-    SHIFT,
     SOCIAL_QUALITY,
     SOCIAL_SIDE,
-    TURN,
     WEBP_QUALITY,
     Pixels,
     jpeg,
@@ -26,19 +24,19 @@ from shield.web import (
 )
 
 AS_SAVED = "none"
-
-
-def as_found(face: Face) -> Face:
-    """Where the detector found it."""
-    return face
+Frame = Callable[[Face, Pixels, Pixels], Face]  # a face, the original, and what was sent
 
 
 @dataclass(frozen=True)
 class Channel:
-    """``apply``: what happens to the pixels. ``frame``: where the manipulator takes a face of the original from."""
+    """``apply``: what happens to the pixels.
+
+    ``frame``: where the manipulator takes a face of the original from, in the original's px; what looks at the pixels
+    sent needs them at the original's size.
+    """
 
     apply: Callable[[Pixels], Pixels]
-    frame: Callable[[Face], Face] = as_found
+    frame: Frame = framing.as_known
 
 
 channels: Registry[Channel] = Registry("channel")
@@ -77,11 +75,6 @@ def social(pixels: Pixels) -> Pixels:
     return jpeg(np.asarray(image), SOCIAL_QUALITY)
 
 
-def reframed(face: Face) -> Face:
-    """Found a little up and to the right, larger, and turned."""
-    return face.reframed((SHIFT, -SHIFT), 1 + SCALE, TURN)
-
-
 channels.register(AS_SAVED)(Channel(unchanged))
 for _quality in JPEG_QUALITIES:
     channels.register(f"jpeg{_quality}")(Channel(partial(jpeg, quality=_quality)))
@@ -90,4 +83,6 @@ channels.register("half")(Channel(half))
 channels.register("blur")(Channel(blur))
 channels.register("social")(Channel(social))
 channels.register("screenshot")(Channel(screenshot))
-channels.register("reframed")(Channel(unchanged, reframed))
+channels.register("aligned")(Channel(unchanged, framing.aligned))
+channels.register("found")(Channel(unchanged, framing.found))
+channels.register("reframed")(Channel(unchanged, framing.reframed))

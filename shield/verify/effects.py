@@ -78,7 +78,8 @@ def measure_effects(
     for picture, channel, sent in _sent(pictures, channels):
         tell()
         scale = sent.shape[1] / original.shape[1], sent.shape[0] / original.shape[0]
-        for (number, face), surrogate in product(enumerate(map(channels[channel].frame, faces)), surrogates):
+        framed = [channels[channel].frame(face, original, sent) for face in faces]
+        for (number, face), surrogate in product(enumerate(framed), surrogates):
             key = face, surrogate.name
             if key not in references:
                 crop = face_crop(original, face, surrogate, device)

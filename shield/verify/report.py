@@ -14,7 +14,7 @@ from shield.verify.visibility import FaceVisibility, PhotoVisibility
 SCHEMA = 3
 PROTECTED, RESAVED, NOISE = "protected", "resaved", "noise"
 CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
-SOCIAL = "social"
+ALIGNED, SOCIAL = "aligned", "social"
 ORIGINAL, MANIPULATED, BROKEN = "original", "manipulated", "broken"
 WORDS = {
     "jpeg90": "JPEG 90",
@@ -25,6 +25,8 @@ WORDS = {
     "social": "a social network",
     "webp75": "WebP 75",
     "screenshot": "a screenshot",
+    "aligned": "aligning the face anew",
+    "found": "finding the face anew",
     "reframed": "another framing",
 }
 
@@ -174,21 +176,25 @@ class Report:
     def verdict(self) -> str:
         """In a word or two: "protected", "partly protected" or "not protected".
 
-        Of the manipulations that the search worked on, on the saved file and after a social network's compression.
+        Of the manipulations that the search worked on, on the saved file, also where the face is aligned anew, and
+        after a social network's compression.
         """
         counts = self._counts(PROTECTED, self._worked_on())
-        rows = [counts[channel] for channel in (AS_SAVED, SOCIAL) if channel in counts]
+        rows = [counts[channel] for channel in (AS_SAVED, ALIGNED, SOCIAL) if channel in counts]
         broken, total = (sum(column) for column in zip(*rows, strict=True))
         return "protected" if broken == total else "partly protected" if broken else "not protected"
 
     def headline(self) -> str:
-        """The shortest sentence: how many manipulations break, also after what a social network does to photos.
+        """The shortest sentence: how many manipulations break, also where the face is aligned anew, and after what a
+        social network does to photos.
 
         Of the manipulations that the search worked on; of the others in a sentence of their own.
         """
         worked_on = self._worked_on()
         counts = self._counts(PROTECTED, worked_on)
         parts = ["{} of {} manipulations break".format(*counts[AS_SAVED])]
+        if ALIGNED in counts:
+            parts.append("where the face is aligned anew {} of {}".format(*counts[ALIGNED]))
         if SOCIAL in counts:
             parts.append("after a social network's compression {} of {}".format(*counts[SOCIAL]))
         sentence = "; ".join(parts) + "."
