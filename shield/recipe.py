@@ -33,8 +33,9 @@ STRENGTH = ("face_lpips", "levels", "smooth")  # the settings that a preset deci
 CLASSES = ("joint", "iterative")
 RANDOM, UNIVERSAL = "random", "universal"
 STARTS = (RANDOM, UNIVERSAL)
-# What the search goes through by default. The saved file's own turn keeps what is broken as saved broken; further
-# channels (half size, blur, WebP, another framing) cost the others steps and gained nothing.
+# What the search goes through by default. The saved file's own turn keeps what is broken as saved broken; the last two
+# keep it broken for whoever looks for the face in the changed photo. Further channels (half size, blur, WebP, frames
+# farther off) cost the others steps and gained nothing.
 ROBUST = (AS_SAVED, "jpeg90", "jpeg75", "found", "aligned")
 PLAIN = (AS_SAVED,)
 BALANCED = Strength(0.05, 12, 3, "hard to see, right for most photos")
@@ -57,7 +58,8 @@ class Recipe:
     texture, so that smooth places change by ``smooth`` levels at most (from ``levels`` on: anywhere), and in grey
     rather than colour. ``surrogates``, ``transforms``, ``objective``, ``attack``: registered names; the search goes
     through the transforms in turn, of which "half+jpeg75" is one after the other and "none" just saving: a JPEG is
-    searched through its codec. ``edits``: of the surrogates, to work against (none named: all). ``classes``: "joint"
+    searched through its codec; "found" and "aligned" are where a detector and landmarks see the face in the changed
+    photo. ``edits``: of the surrogates, to work against (none named: all). ``classes``: "joint"
     climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the search, at most.
     ``start``: what the search begins with, a "random" change or the "universal" one of models/; the attack "universal"
     is that change and no search.

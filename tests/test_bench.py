@@ -1,6 +1,9 @@
 """The benchmarks' arithmetic, on outcomes made by hand; every experiment is a command."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from shield.bench import ablation, app, framing, portraits, start
 from shield.bench.statistics import interval
 from shield.faces import Face, crop_matrix, whole_picture
 from shield.surrogates import load_surrogates
+from shield.training.data import load_faces
 from shield.verify import NOISE
 
 NOTHING = np.zeros((200, 200, 3), np.uint8)
@@ -40,78 +44,110 @@ def test_every_case_is_a_recipe_of_its_own_and_each_manipulator_is_left_out_once
     assert {recipe.transforms for recipe in cases.values()} == {shield.PLAIN, shield.ROBUST}
 
 
-def test_shares_count_seen_and_unseen_manipulators_apart(report: shield.Report) -> None:
+def test_shares_count_all_manipulators_and_those_unseen_apart(report: shield.Report) -> None:
     """Of stargan and the recogniser, which verification tries here, the search saw neither."""
-    rows = report.select(surrogate="stargan")
+    rows = [replace(row, disrupted=number % 3 == 0) for number, row in enumerate(report.effects)]
+    report = replace(report, effects=tuple(rows))
+    made = report.select(surrogate="stargan")  # the recogniser makes no pictures
+    share = np.mean([row.disrupted for row in made])
+    assert 0 < share < 1
     measured = ablation.Measured.of(report)
-    assert measured.unseen == measured.manipulators["stargan"] == np.mean([row.disrupted for row in rows])
-    assert list(measured.manipulators) == ["stargan"]  # the recogniser makes no pictures
-    assert np.isnan([*measured.seen.values(), measured.noise]).all()
-    assert measured.effect == pytest.approx(np.mean([row.l2 / row.threshold for row in rows]))
-    noise = [row.l2 / row.threshold for row in report.select(NOISE, surrogate="stargan")]
-    assert measured.noise_effect == pytest.approx(np.mean(noise))
+    assert measured.unseen == measured.manipulators["stargan"] == measured.channels["none"] == share
+    assert list(measured.manipulators) == ["stargan"]
+    assert measured.channels["jpeg75"] == np.mean([r.disrupted for r in report.select(channel="jpeg75") if r.l2])
+    assert measured.unseen_distance == pytest.approx(np.mean([row.l2 / row.threshold for row in made]))
+    noise = report.select(NOISE, surrogate="stargan")
+    assert measured.noise == np.mean([row.disrupted for row in noise])
+    assert measured.noise_distance == pytest.approx(np.mean([row.l2 / row.threshold for row in noise]))
+    seen = replace(report, effects=tuple(replace(row, seen=True) for row in report.effects))
+    assert ablation.Measured.of(seen).unseen is None
 
 
 def _outcome(photo: str, share: float | None) -> ablation.Outcome:
-    measured = (
-        share
-        if share is None
-        else ablation.Measured(
-            0.04, 38.0, 0.9, {"none": share, "jpeg75": share / 2}, 0.0, {"stargan": share}, *[np.nan] * 3, 9.0
+    measured = None
+    if share is not None:
+        measured = ablation.Measured(
+            face_lpips=0.04,
+            psnr=38.0,
+            ssim=0.9,
+            channels={"none": share, "jpeg75": share / 2},
+            noise=0.25,
+            manipulators={"stargan": share},
+            unseen=None,
+            unseen_distance=None,
+            noise_distance=None,
+            seconds=9.0,
         )
-    )
-    return ablation.Outcome(ablation.PORTRAITS, photo, "x", shield.Recipe().settings(), measured)
+    return ablation.Outcome(ablation.PORTRAITS, photo, "x", shield.Recipe(), "models", measured)
 
 
 def test_a_photo_that_fits_no_bound_counts_as_not_protected() -> None:
     shown = ablation.table([_outcome("a", 1.0), _outcome("b", None)])
     cells = {str(column.header): [*column.cells] for column in shown.columns}
-    assert (cells["case"], cells["bound"], cells["photos"]) == (["x"], ["0.05"], ["2"])
+    assert (cells["case"], cells["LPIPS bound"], cells["photos"]) == (["x"], ["0.05"], ["1 of 2"])
     assert [cells[name][0][:5] for name in ("none", "jpeg75", "stargan, as saved")] == ["0.500", "0.250", "0.500"]
-    assert cells["unseen"] == [""]
-    assert ablation.table([_outcome("b", None)]).row_count == 1
+    assert cells["noise, as saved"][0][:5] == "0.250"  # was measured on the one that fits alone
+    assert cells["unseen, as saved"] == [""]
+    assert ablation.row(("portraits", 0.05, "x"), [None], ["none"], [])[-1].startswith("0.000")
 
 
 def test_an_interrupted_ablation_goes_on_where_it_was(small: np.ndarray, tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
-    pictures = [ablation.Picture(ablation.PORTRAITS, "a.png", small)]
-    recipes = {"x": shield.Recipe(steps=1)}
+    pictures = [ablation.Picture(ablation.PORTRAITS, small)]
     written: list[ablation.Outcome] = []
 
     def keep(outcome: ablation.Outcome) -> None:
         written.append(outcome)
-        file.write_text(outcome.to_json())
+        ablation.append(file, outcome)
 
-    first = list(ablation.outcomes(pictures, recipes, ["subtle"], ablation.recorded(file), keep))
-    again = list(ablation.outcomes(pictures, recipes, ["subtle"], ablation.recorded(file), keep))
-    assert len(written) == 1
-    assert [outcome.to_json() for outcome in again] == [outcome.to_json() for outcome in first]
-    others = {"x": shield.Recipe(steps=2)}  # other settings: another outcome
-    list(ablation.outcomes(pictures, others, ["subtle"], ablation.recorded(file), keep))
-    assert len(written) == 2
+    def outcomes(pictures: list[ablation.Picture], steps: int) -> list[ablation.Outcome]:
+        recipes = {"x": shield.Recipe(steps=steps)}
+        return list(ablation.outcomes(pictures, recipes, ["subtle"], ablation.recorded(file), keep))
+
+    (first,) = outcomes(pictures, 1)
+    assert first.measured
+    with file.open("a") as cut_off:
+        cut_off.write(first.to_json()[:40])
+    assert outcomes(pictures, 1) == written == [first]
+    outcomes(pictures, 2)  # other settings: another outcome
+    outcomes([ablation.Picture(ablation.PORTRAITS, small[:, ::-1])], 1)
+    assert len(written) == 3
+    assert ablation.recorded(file) == written
 
 
-def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+def test_results_of_other_models_or_channels_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = ablation.models_in_use()
+    assert now == ablation.models_in_use()
+    monkeypatch.setattr(ablation, "channels", {"none": None})
+    fewer = ablation.models_in_use()
+    monkeypatch.setattr(ablation, "imported_models", lambda: {"mine": Mock(sha256="0")})
+    assert len({now, fewer, ablation.models_in_use()}) == 3
+
+
+@pytest.mark.parametrize("text", ["Dear diary\n", "Dear diary", "{}\n"])
+def test_a_file_that_holds_something_else_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "diary.txt"
-    file.write_text("Dear diary\n")
+    file.write_text(text)
     result = CliRunner().invoke(app, ["ablation", str(tmp_path), "--results", str(file)])
     assert result.exit_code == 2
     assert "no results" in result.output
-    assert file.read_text() == "Dear diary\n"
+    assert file.read_text() == text
 
 
 def test_every_beginning_of_the_pictures_holds_all_sets() -> None:
-    few, many = ([ablation.Picture(name, str(n), np.zeros(0)) for n in range(c)] for name, c in (("a", 2), ("b", 4)))
+    few, many = ([ablation.Picture(name, np.zeros(0))] * count for name, count in (("a", 2), ("b", 4)))
     assert [picture.set for picture in ablation.in_turn(few, many)] == ["b", "a", "b", "b", "a", "b"]
 
 
 def test_test_faces_come_from_the_test_split(shared: Path) -> None:
     folder = shared / "data" / "faces"
     faces = list(ablation.test_faces(folder, 3))
-    assert [face.pixels.shape for face in faces] == [(128, 128, 3)] * 3
-    assert all(face.pixels.dtype == np.uint8 for face in faces)
-    fewer = [face.name for face in ablation.test_faces(folder, 2)]
-    assert fewer == [face.name for face in faces[:2]]
+    split = {
+        hashlib.sha256(face.permute(1, 2, 0).numpy().tobytes()).hexdigest() for face in load_faces(folder, "test").faces
+    }
+    assert {face.sha256 for face in faces} <= split
+    assert all((face.pixels.shape, face.pixels.dtype, face.whole) == ((128, 128, 3), np.uint8, True) for face in faces)
+    assert [face.sha256 for face in ablation.test_faces(folder, 2)] == [face.sha256 for face in faces[:2]]
 
 
 def test_what_the_detector_says_is_gathered_by_picture_and_manipulator(report: shield.Report) -> None:
@@ -156,22 +192,29 @@ def test_framings_move_the_face_by_what_they_say() -> None:
     for (name, far), ways in framing.framings().items():
         for way, sign in zip(ways, (1, -1), strict=True):
             moved_centre, moved_side, moved_turn = _frame(way.frame(face, NOTHING, NOTHING))
-            shift, scale, angle = (sign * far * (name.startswith(word)) for word in ("shifted", "scaled", "turned"))
-            np.testing.assert_allclose(moved_centre - centre, np.array((1, -1)) * shift / 100 * side, atol=0.02 * side)
+            shift, scale, angle = (sign * far * name.startswith(word) for word in ("shifted", "scaled", "turned"))
+            assert moved_centre - centre == pytest.approx(np.array((1, -1)) * shift / 100 * side, abs=1e-6)
             assert moved_side / side == pytest.approx(1 + scale / 100)
-            assert moved_turn - turn == pytest.approx(angle)
+            assert moved_turn - turn == pytest.approx(angle, abs=1e-6)
 
 
 def _frame(face: Face) -> tuple[np.ndarray, float, float]:
     """Centre, side and turn in degrees of the square that a manipulator takes."""
     matrix = crop_matrix(face)
-    corner = matrix[:, 0]
-    return matrix @ (0.5, 0.5, 1), float(np.hypot(*corner)), float(np.degrees(np.arctan2(corner[1], corner[0])))
+    along = matrix[:, 0]  # its upper edge
+    return matrix @ (0.5, 0.5, 1), float(np.hypot(*along)), float(np.degrees(np.arctan2(along[1], along[0])))
 
 
-def test_the_table_of_framings_has_a_row_for_each(small: np.ndarray, brief: None) -> None:
+def test_where_the_face_is_not_moved_a_framing_measures_what_the_report_says(small: np.ndarray) -> None:
     recipe = shield.Recipe(steps=1, format="png")
-    found = framing.measured(shield.protect(small, recipe), recipe)
+    protection = shield.protect(small, recipe)
+    found = framing.measured(protection, recipe)
     assert list(found) == list(framing.framings())
-    assert {len(rows) for rows in found.values()} == {2 * 6}  # both sides, six edits
-    assert framing.table([found]).row_count == len(found)
+    still, *others = found.values()
+    reported = [effect.distance for effect in protection.report.select(surrogate="stargan")]
+    assert [effect.distance for effect in still] == pytest.approx(2 * reported)  # to both sides
+    assert all([effect.distance for effect in rows] != pytest.approx(2 * reported) for rows in others)
+    rows = {key: [replace(rows[0], disrupted=True, distance=0.1, threshold=0.05)] for key, rows in found.items()}
+    shown = framing.table([rows, found])
+    assert shown.row_count == len(found)
+    assert next(iter(shown.columns[2].cells)).startswith("0.500")

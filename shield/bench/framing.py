@@ -3,20 +3,20 @@
 shield bench framing FOLDER --preset balanced
 """
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from shield import Protection, Recipe, protect
+from shield import BoundError, FaceError, Protection, Recipe, protect
 from shield.bench.portraits import cell, photos_in
 from shield.faces import Face
 from shield.surrogates import load_surrogate
@@ -44,7 +44,7 @@ def _turned(degrees: float, face: Face, original: Pixels, sent: Pixels) -> Face:
 
 MOVES: Mapping[str, tuple[Move, tuple[float, ...]]] = MappingProxyType(
     {
-        "shifted, % of the frame both ways": (_shifted, (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)),
+        "shifted along both axes, % of the frame": (_shifted, (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)),
         "scaled, %": (_scaled, (0.5, 1.0, 2.0, 4.0, 8.0)),
         "turned, degrees": (_turned, (0.25, 0.5, 1.0, 2.0, 4.0)),
     }
@@ -74,12 +74,13 @@ def measured(protection: Protection, recipe: Recipe) -> dict[tuple[str, float], 
 
 
 def table(photos: Sequence[Mapping[tuple[str, float], Sequence[Effect]]]) -> Table:
-    """A row per move and how far: share disrupted, with 95 % intervals over photos, and mean distance in thresholds."""
+    """A row per move and how far, with 95 % intervals over photos."""
     result = Table("the face is found", "by", "share disrupted", "distance in thresholds", box=box.MARKDOWN)
-    for key in photos[0]:
-        shares = [float(np.mean([effect.disrupted for effect in photo[key]])) for photo in photos]
-        distances = [effect.distance / effect.threshold for photo in photos for effect in photo[key]]
-        result.add_row(key[0], f"{key[1]:g}", cell(shares, 0), f"{np.mean(distances):.2f}")
+    for name, far in photos[0]:
+        rows = [photo[name, far] for photo in photos]
+        shares = [statistics.mean(effect.disrupted for effect in row) for row in rows]
+        distances = [statistics.mean(effect.distance / effect.threshold for effect in row) for row in rows]
+        result.add_row(name, f"{far:g}", cell(shares, 0), cell(distances, 0))
     return result
 
 
@@ -93,11 +94,12 @@ def main(
     """Print what holds where the face is found a little elsewhere, larger or turned, on photos as they are saved."""
     torch.set_num_threads(threads)
     recipe = Recipe(format="png", steps=steps).with_preset(preset)
-    paths = photos_in(folder, count)
-    if not paths:
-        raise typer.BadParameter(f"{folder} holds no photos")
     photos = []
-    for path in paths:
-        photos.append(measured(protect(path, recipe), recipe))
-        console.print(path.name, highlight=False)
+    for path in photos_in(folder, count):
+        try:
+            photos.append(measured(protect(path, recipe), recipe))
+        except (BoundError, FaceError) as error:
+            console.print(f"{path.name}: {error}", highlight=False)
+    if not photos:
+        raise typer.BadParameter(f"{folder} holds no photo that can be protected")
     console.print(table(photos))
