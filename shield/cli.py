@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import torch
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -378,7 +379,7 @@ def _show(report: Report, as_json: bool) -> None:
     if as_json:
         typer.echo(report.to_json(), nl=False)
         return
-    console.print(_table(report))
+    console.print(_table("disrupted", report))
     face = report.worst_face.visibility
     bound = f" (bound {report.recipe['face_lpips']:g})" if report.recipe else ""
     faces = "one face" if len(report.faces) == 1 else f"{len(report.faces)} faces, the worst"
@@ -390,24 +391,15 @@ def _show(report: Report, as_json: bool) -> None:
     console.print(escape(report.sentence()), highlight=False)
     console.print(escape(report.detector_sentence()), highlight=False)
     if report.adversaries:
-        console.print(_adversary_table(report))
+        console.print(_table("disrupted after", report.other_side))
         console.print(escape(report.adversary_sentence()), highlight=False)
 
 
-def _table(report: Report) -> Table:
-    """Disrupted edits of all after each channel: a row per surrogate, then the controls."""
-    table = Table("disrupted", *_ways(report))
-    for number, (title, counts) in enumerate(report.table().items(), 1):
-        table.add_row(title, *_shares(counts), end_section=number == len(report.surrogates()))
-    return table
-
-
-def _adversary_table(report: Report) -> Table:
-    """Disrupted edits of all after what each adversary does: a column per manipulator, then the control."""
-    side = report.other_side
-    columns = side.table()
-    table = Table("disrupted after", *columns)
-    for row in zip(_ways(side), *map(_shares, columns.values()), strict=True):
+def _table(title: str, report: Report) -> Table:
+    """Disrupted edits of all: a row per channel, a column per surrogate and control."""
+    columns = report.table()
+    table = Table(title, *columns, box=box.SIMPLE_HEAD)  # fits a terminal of 80 columns
+    for row in zip(_ways(report), *map(_shares, columns.values()), strict=True):
         table.add_row(*row)
     return table
 
