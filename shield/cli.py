@@ -398,7 +398,8 @@ def _show(report: Report, as_json: bool) -> None:
 def _table(title: str, report: Report) -> Table:
     """Disrupted edits of all: a row per channel, a column per surrogate and control."""
     columns = report.table()
-    table = Table(title, *columns, box=box.SIMPLE_HEAD)  # fits a terminal of 80 columns
+    # Narrow enough for a terminal of 80 columns.
+    table = Table(title, *columns, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for row in zip(_ways(report), *map(_shares, columns.values()), strict=True):
         table.add_row(*row)
     return table
