@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 import shield
 from shield import Recipe, Report
@@ -398,8 +398,13 @@ def _show(report: Report, as_json: bool) -> None:
 def _table(title: str, report: Report) -> Table:
     """Disrupted edits of all: a row per channel, a column per surrogate and control."""
     columns = report.table()
-    # Narrow enough for a terminal of 80 columns.
-    table = Table(title, *columns, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    words = [max(map(len, name.split())) for name in (title, *columns)]
+    fits = sum(words) + len(words) < console.width  # then no word is broken; else the narrowest column is still whole
+    heads = [
+        Column(name, min_width=width if fits else None, overflow="fold")
+        for name, width in zip((title, *columns), words, strict=True)
+    ]
+    table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for row in zip(_ways(report), *map(_shares, columns.values()), strict=True):
         table.add_row(*row)
     return table

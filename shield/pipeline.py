@@ -44,7 +44,6 @@ from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
 from shield.transforms import Codec, Find, Transform, View, load_transform
 from shield.universal import universal_change
 from shield.verify import Counted, Report, Verification, find_faces, framing, is_about_another, report_path, verify
-from shield.verify.channels import Frame
 
 BISECTIONS = 7
 SHRINK = 0.9  # of every change, as often as overlapping regions push one another over the bound
@@ -231,15 +230,16 @@ def _search(original: Candidate, region: Region, share: Tensor, progress: Progre
     return attack(Disruption(terms), working, bound, generator, progress) - working
 
 
-def _on_the_photo(frame: Frame, pixels: Pixels, region: Region, working: Tensor) -> Find:
-    """``frame`` for faces on the region's working copy, which is shown with the photo around it."""
+def _on_the_photo(frame: framing.Frame, pixels: Pixels, region: Region, working: Tensor) -> Find:
+    """``frame`` for the region's face, when the photo shows this working copy there; other faces as they were."""
     scale = working.shape[-1] / region.width, working.shape[-2] / region.height
 
     def find(face: Face, sent: Tensor) -> Face:
         whole = F.interpolate(sent.detach(), size=working.shape[-2:], mode="bilinear", antialias=True)
         change = region.enlarge(whole - working).cpu()
         shown = _composed(pixels, [region], [change], [1.0], ANY)
-        return frame(region.face, pixels, shown).moved(region.left, region.top).scaled(*scale)
+        (found,) = frame([region.face], pixels, shown)
+        return found.moved(region.left, region.top).scaled(*scale)
 
     return find
 

@@ -34,9 +34,9 @@ CLASSES = ("joint", "iterative")
 RANDOM, UNIVERSAL = "random", "universal"
 STARTS = (RANDOM, UNIVERSAL)
 # What the search goes through by default. The saved file's own turn keeps what is broken as saved broken; the last two
-# keep it broken for whoever looks for the face in the changed photo. Further channels (half size, blur, WebP, frames
-# farther off) cost the others steps and gained nothing.
-ROBUST = (AS_SAVED, "jpeg90", "jpeg75", "found", "aligned")
+# keep it broken for whoever looks for the face in the changed photo, as it is saved. Further channels (half size, blur,
+# WebP, frames farther off) cost the others steps and gained nothing.
+ROBUST = (AS_SAVED, "jpeg90", "jpeg75", "none+found", "none+aligned")
 PLAIN = (AS_SAVED,)
 BALANCED = Strength(0.05, 12, 3, "hard to see, right for most photos")
 PRESETS: Mapping[str, Strength] = MappingProxyType(

@@ -191,7 +191,7 @@ def test_framings_move_the_face_by_what_they_say() -> None:
     centre, side, turn = _frame(face)
     for (name, far), ways in framing.framings().items():
         for way, sign in zip(ways, (1, -1), strict=True):
-            moved_centre, moved_side, moved_turn = _frame(way.frame(face, NOTHING, NOTHING))
+            moved_centre, moved_side, moved_turn = _frame(*way.frame([face], NOTHING, NOTHING))
             shift, scale, angle = (sign * far * name.startswith(word) for word in ("shifted", "scaled", "turned"))
             assert moved_centre - centre == pytest.approx(np.array((1, -1)) * shift / 100 * side, abs=1e-6)
             assert moved_side / side == pytest.approx(1 + scale / 100)

@@ -1,5 +1,6 @@
 """The command line: what it prints and writes, its exit codes, and that bad input ends in one sentence."""
 
+import io
 import json
 import os
 import re
@@ -7,14 +8,16 @@ import struct
 import subprocess
 import sys
 import zlib
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 import shield
-from shield import weights
+from shield import cli, weights
 from shield.cli import app
 from shield.surrogates import surrogate
 
@@ -26,11 +29,11 @@ def listing(folder):
 
 
 def test_protect_writes_prints_and_agrees_with_the_api(photo):
-    result = run(app, ["protect", str(photo), "--steps", "4", "--seed", "7", "--format", "png"])
+    result = run(app, ["protect", str(photo), "--steps", "10", "--seed", "7", "--format", "png"])
     assert result.exit_code == 0, result.output
     assert "6 of 6 manipulations break on the saved file" in " ".join(result.stdout.split())
     written = photo.with_name("me.shield.png")
-    recipe = shield.Recipe(steps=4, seed=7, format="png")
+    recipe = shield.Recipe(steps=10, seed=7, format="png")
     assert written.read_bytes() == shield.protect(photo, recipe).data
     assert {path.name for path in photo.parent.iterdir()} == {
         "me.jpg",
@@ -216,3 +219,16 @@ def test_the_console_script_and_its_version():
     script = os.path.join(os.path.dirname(sys.executable), "shield")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"shield {shield.__version__}\n"
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_no_terminal_is_too_narrow_for_a_column(width, monkeypatch):
+    console = Console(width=width, file=io.StringIO())
+    monkeypatch.setattr(cli, "console", console)
+    names = ["cyclegan, unseen", "ganimation, unseen", "identity, unseen", "stargan", "stargan-hardened-gd"]
+    titles = [*names, "control: saved only", "control: noise"]
+    report = Mock(table=lambda: {t: {"none": (n, 99)} for n, t in enumerate(titles, 1)}, channels=lambda: ["none"])
+    console.print(cli._table("disrupted after", report))
+    shown = console.file.getvalue()
+    assert all(f"{n}/99" in shown for n in range(1, len(titles) + 1))
+    assert max(map(len, shown.splitlines())) <= width

@@ -88,20 +88,20 @@ def crowd(portrait: Pixels, portrait_face: Face) -> tuple[list[Face], list[Face]
 
 
 def test_a_known_face_is_found_again_where_its_photo_shows_it_now(portrait: Pixels, portrait_face: Face) -> None:
-    assert find_again(portrait, portrait_face) == portrait_face
+    assert find_again(portrait, [portrait_face]) == [portrait_face]
     moved = np.roll(portrait, (6, -9), axis=(0, 1))
-    found = find_again(moved, portrait_face)
+    (found,) = find_again(moved, [portrait_face])
     assert points_of(found) == pytest.approx(
         points_of(portrait_face) + np.array((-9, 6)), abs=0.02 * portrait_face.height
     )
 
 
 def test_a_face_that_is_not_found_again_is_where_it_was(portrait: Pixels, portrait_face: Face) -> None:
-    assert find_again(wall(*portrait.shape[:2]), portrait_face) == portrait_face
+    assert find_again(wall(*portrait.shape[:2]), [portrait_face]) == [portrait_face]
     elsewhere = portrait_face.moved(-1.2 * portrait_face.height, 0)
-    assert find_again(portrait, elsewhere) == elsewhere
+    assert find_again(portrait, [elsewhere, portrait_face]) == [elsewhere, portrait_face]
     whole = whole_picture(portrait.shape[1], portrait.shape[0])
-    assert find_again(portrait, whole) == whole
+    assert find_again(portrait, [whole]) == [whole]
 
 
 def test_every_face_of_a_large_photo_is_found_once_largest_first(crowd: tuple[list[Face], list[Face]]) -> None:

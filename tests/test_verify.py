@@ -11,13 +11,13 @@ from PIL import Image
 
 import shield
 from shield.bounds import FaceLpips
-from shield.faces import crop_matrix, detect
+from shield.faces import crop_matrix, detect, whole_picture
 from shield.lpips import load_lpips
 from shield.photo import resaved
 from shield.region import region_of
 from shield.surrogates import load_surrogate
-from shield.verify import controls, effects, sheet, visibility
-from shield.verify.channels import channels
+from shield.verify import controls, effects, sheet, verification, visibility
+from shield.verify.channels import Channel, channels, unchanged
 
 CPU = torch.device("cpu")
 
@@ -239,12 +239,12 @@ def test_headline_and_verdict_follow_what_the_search_worked_on(report):
     held = seen("stargan", ("stargan", "none"))
     total = len(report.select(surrogate="stargan"))
     assert held.verdict == "partly protected"  # after a social network nothing breaks
-    always = [dataclasses.replace(e, disrupted=e.channel in ("none", "aligned", "social")) for e in held.effects]
+    always = [dataclasses.replace(e, disrupted=e.channel in ("none", "found", "social")) for e in held.effects]
     assert dataclasses.replace(held, effects=tuple(always)).verdict == "protected"
-    unaligned = [dataclasses.replace(e, disrupted=e.channel in ("none", "social")) for e in held.effects]
-    assert dataclasses.replace(held, effects=tuple(unaligned)).verdict == "partly protected"
+    only_there = [dataclasses.replace(e, disrupted=e.channel in ("none", "social")) for e in held.effects]
+    assert dataclasses.replace(held, effects=tuple(only_there)).verdict == "partly protected"
     words = (
-        f"{total} of {total} manipulations break; where the face is aligned anew 0 of {total}; "
+        f"{total} of {total} manipulations break; where the face is found anew 0 of {total}; "
         f"after a social network's compression 0 of {total}."
     )
     assert held.headline().startswith(words)
@@ -322,7 +322,10 @@ def shifted(pixels, right, down):
 
 @pytest.mark.parametrize("name", ["aligned", "found"])
 def test_a_face_is_taken_from_where_the_photo_shows_it_now(name, portrait, portrait_face):
-    frame = channels[name].frame
+    def frame(face, original, sent):
+        (result,) = channels[name].frame([face], original, sent)
+        return result
+
     still = crop_matrix(frame(portrait_face, portrait, portrait))
     assert np.allclose(still, crop_matrix(portrait_face), atol=1e-6)
     moved = crop_matrix(frame(portrait_face, portrait, shifted(portrait, 6, -4)))
@@ -339,14 +342,24 @@ def test_landmarks_see_a_face_turn_and_grow(portrait, portrait_face):
     inverse = (cosine, sine, offset[0], -sine, cosine, offset[1])
     turned = np.asarray(image.transform(image.size, Image.Transform.AFFINE, inverse, Image.Resampling.BICUBIC))
     before = crop_matrix(portrait_face)[:, 0]
-    after = crop_matrix(channels["aligned"].frame(portrait_face, portrait, turned))[:, 0]
+    after = crop_matrix(*channels["aligned"].frame([portrait_face], portrait, turned))[:, 0]
     assert np.hypot(*after) / np.hypot(*before) == pytest.approx(1.05, abs=0.015)
     turn = np.degrees(np.arctan2(after[1], after[0]) - np.arctan2(before[1], before[0]))
     assert turn == pytest.approx(3.0, abs=0.8)
 
 
-def test_what_is_aligned_anew_is_measured_there(small):
-    """The reference is the original at the same frame: of a photo that nobody changed nothing breaks anywhere."""
+def test_a_whole_picture_stays_whole(portrait):
+    whole = whole_picture(portrait.shape[1], portrait.shape[0])
+    for name in ("aligned", "found"):
+        assert list(channels[name].frame([whole], portrait, shifted(portrait, 6, -4))) == [whole]
+
+
+def test_in_another_frame_the_reference_is_the_original_there(small, monkeypatch):
+    """Of a photo that nobody changed nothing breaks, wherever the face is taken from."""
+    moved = Channel(unchanged, lambda faces, original, sent: [face.moved(-9, 4) for face in faces])
+    monkeypatch.setattr(verification, "channels", {"none": channels["none"], "moved": moved})
     report = shield.verify(small, small).report
-    for name in ("aligned", "found", "reframed"):
-        assert all(effect.distance < 1e-6 for effect in report.select(channel=name))
+    assert all(effect.distance < 1e-6 for effect in report.select(channel="moved"))
+    dark = np.where(np.arange(320)[None, :, None] < 160, small, 0).astype(np.uint8)
+    here, there = (shield.verify(small, dark).report.select(channel=name) for name in ("none", "moved"))
+    assert all(one.distance != other.distance for one, other in zip(here, there, strict=True))

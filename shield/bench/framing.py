@@ -27,18 +27,18 @@ from shield.web import Pixels
 
 CPU = torch.device("cpu")
 console = Console(width=120)
-Move = Callable[[float, Face, Pixels, Pixels], Face]  # how far, to either side; the rest as in verify.channels.Frame
+Move = Callable[[float, Face], Face]  # how far, to either side, and the face
 
 
-def _shifted(percent: float, face: Face, original: Pixels, sent: Pixels) -> Face:
+def _shifted(percent: float, face: Face) -> Face:
     return face.reframed((percent / 100, -percent / 100), 1.0, 0.0)
 
 
-def _scaled(percent: float, face: Face, original: Pixels, sent: Pixels) -> Face:
+def _scaled(percent: float, face: Face) -> Face:
     return face.reframed((0.0, 0.0), 1 + percent / 100, 0.0)
 
 
-def _turned(degrees: float, face: Face, original: Pixels, sent: Pixels) -> Face:
+def _turned(degrees: float, face: Face) -> Face:
     return face.reframed((0.0, 0.0), 1.0, degrees)
 
 
@@ -51,10 +51,14 @@ MOVES: Mapping[str, tuple[Move, tuple[float, ...]]] = MappingProxyType(
 )
 
 
+def _moved(move: Callable[[Face], Face], faces: Sequence[Face], original: Pixels, sent: Pixels) -> Sequence[Face]:
+    return [move(face) for face in faces]
+
+
 def framings() -> dict[tuple[str, float], list[Channel]]:
     """Every move and how far: the face found so far off to the one side and to the other."""
     return {
-        (name, far): [Channel(unchanged, partial(move, amount)) for amount in (far, -far)]
+        (name, far): [Channel(unchanged, partial(_moved, partial(move, amount))) for amount in (far, -far)]
         for name, (move, steps) in MOVES.items()
         for far in steps
     }

@@ -1,6 +1,6 @@
 """CenterFace (Xu et al. 2019, arXiv 1911.03599): boxes and five points of every face, with onnxruntime."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -39,15 +39,21 @@ def detect(pixels: NDArray[np.uint8]) -> list[Face]:
     return sorted(faces, key=lambda face: -face.height)
 
 
-def find_again(pixels: NDArray[np.uint8], face: Face) -> Face:
-    """A known face as the detector finds it in another version of its photo, of the same size.
+def find_again(pixels: NDArray[np.uint8], faces: Sequence[Face]) -> list[Face]:
+    """Known faces as the detector finds them in another version of their photo, of the same size.
 
-    Where it is not found there, or is the whole picture, it is where it was.
+    One that is not found there, or is the whole picture, is where it was.
     """
     height, width = pixels.shape[:2]
-    if face == whole_picture(width, height):
-        return face
-    return next((found for found in detect(pixels) if _same(found, face)), face)
+    whole = whole_picture(width, height)
+    found = detect(pixels) if any(face != whole for face in faces) else []
+    return [face if face == whole else _nearest(found, face) for face in faces]
+
+
+def _nearest(found: Sequence[Face], face: Face) -> Face:
+    """The one that shows this face; the face itself where none does."""
+    same = [other for other in found if _same(other, face)]
+    return min(same, key=lambda other: float(np.abs(np.subtract(other.box, face.box)).sum()), default=face)
 
 
 def _tiles(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:

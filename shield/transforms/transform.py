@@ -12,7 +12,9 @@ from torch import Generator, Tensor
 from shield.faces import Face
 from shield.registry import Registry
 
-Find = Callable[[Face, Tensor], Face]  # a face and a picture (1, 3, H, W) of the view -> where the face is found in it
+# The known face and a picture (1, 3, H, W) of the view, of any size -> where that face is found, in the view's px. Who
+# framed it elsewhere before is not asked.
+Find = Callable[[Face, Tensor], Face]
 
 
 def where_it_was(face: Face, sent: Tensor) -> Face:

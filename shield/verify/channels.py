@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageFilter
 
-from shield.faces import Face
 from shield.registry import Registry
 from shield.verify import framing
 from shield.web import (
@@ -24,19 +23,17 @@ from shield.web import (
 )
 
 AS_SAVED = "none"
-Frame = Callable[[Face, Pixels, Pixels], Face]  # a face, the original, and what was sent
 
 
 @dataclass(frozen=True)
 class Channel:
     """``apply``: what happens to the pixels.
 
-    ``frame``: where the manipulator takes a face of the original from, in the original's px; what looks at the pixels
-    sent needs them at the original's size.
+    ``frame``: where the manipulator takes the faces of the original from.
     """
 
     apply: Callable[[Pixels], Pixels]
-    frame: Frame = framing.as_known
+    frame: framing.Frame = framing.as_known
 
 
 channels: Registry[Channel] = Registry("channel")

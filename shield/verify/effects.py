@@ -78,7 +78,7 @@ def measure_effects(
     for picture, channel, sent in _sent(pictures, channels):
         tell()
         scale = sent.shape[1] / original.shape[1], sent.shape[0] / original.shape[0]
-        framed = [channels[channel].frame(face, original, sent) for face in faces]
+        framed = channels[channel].frame(faces, original, sent)
         for (number, face), surrogate in product(enumerate(framed), surrogates):
             key = face, surrogate.name
             if key not in references:

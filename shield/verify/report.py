@@ -14,7 +14,7 @@ from shield.verify.visibility import FaceVisibility, PhotoVisibility
 SCHEMA = 3
 PROTECTED, RESAVED, NOISE = "protected", "resaved", "noise"
 CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
-ALIGNED, SOCIAL = "aligned", "social"
+FOUND, SOCIAL = "found", "social"
 ORIGINAL, MANIPULATED, BROKEN = "original", "manipulated", "broken"
 WORDS = {
     "jpeg90": "JPEG 90",
@@ -176,16 +176,16 @@ class Report:
     def verdict(self) -> str:
         """In a word or two: "protected", "partly protected" or "not protected".
 
-        Of the manipulations that the search worked on, on the saved file, also where the face is aligned anew, and
+        Of the manipulations that the search worked on, on the saved file, also where the face is found anew, and
         after a social network's compression.
         """
         counts = self._counts(PROTECTED, self._worked_on())
-        rows = [counts[channel] for channel in (AS_SAVED, ALIGNED, SOCIAL) if channel in counts]
+        rows = [counts[channel] for channel in (AS_SAVED, FOUND, SOCIAL) if channel in counts]
         broken, total = (sum(column) for column in zip(*rows, strict=True))
         return "protected" if broken == total else "partly protected" if broken else "not protected"
 
     def headline(self) -> str:
-        """The shortest sentence: how many manipulations break, also where the face is aligned anew, and after what a
+        """The shortest sentence: how many manipulations break, also where the face is found anew, and after what a
         social network does to photos.
 
         Of the manipulations that the search worked on; of the others in a sentence of their own.
@@ -193,8 +193,8 @@ class Report:
         worked_on = self._worked_on()
         counts = self._counts(PROTECTED, worked_on)
         parts = ["{} of {} manipulations break".format(*counts[AS_SAVED])]
-        if ALIGNED in counts:
-            parts.append("where the face is aligned anew {} of {}".format(*counts[ALIGNED]))
+        if FOUND in counts:
+            parts.append("where the face is found anew {} of {}".format(*counts[FOUND]))
         if SOCIAL in counts:
             parts.append("after a social network's compression {} of {}".format(*counts[SOCIAL]))
         sentence = "; ".join(parts) + "."
