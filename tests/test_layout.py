@@ -37,6 +37,7 @@ MAY_USE = {
     "web": "",
     "transforms": "faces photo registry web",
     "disruption": "device faces objectives surrogates transforms",
+    "frames": "faces",
     "region": "faces photo",
     "outline": "faces photo",
     "detection": "errors faces photo region registry surrogates weights",
