@@ -140,7 +140,7 @@ class Recipe:
         """
         defaults = cls().settings()
         values: dict[str, Any] = {
-            name: _names(name, value) if name in TUPLES else value for name, value in settings.items()
+            name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
         }
         for name, value in values.items():
             if name not in defaults:
