@@ -41,7 +41,7 @@ def run(photo: Path, folder: Path, recipe: Recipe, adversaries: bool) -> Run:
     """Protect a photo into ``folder``; the file on the disk must be the one that was measured."""
     target = folder / f"{photo.stem}.shield.{recipe.format or photo.suffix[1:]}"
     began = time.perf_counter()
-    protection, written = protect_file(photo, target, recipe)
+    protection, written = protect_file(photo, target, recipe, force=True)
     seconds = time.perf_counter() - began
     report = json.loads(written[1].read_text(encoding="utf-8"))
     if read(written[0]).sha256 != report["protected"]["sha256"]:
