@@ -1,7 +1,7 @@
 """shield: protect a photo of a person against face-manipulation networks, and prove it on the saved file."""
 
 from shield.attacks import attacks
-from shield.batch import protect_file
+from shield.batch import Outcome, each_photo, protect_file
 from shield.bounds import bounds
 from shield.detection import Reason, Verdict, detect, detectors, flaws
 from shield.errors import (
@@ -13,6 +13,7 @@ from shield.errors import (
     SearchError,
     ShieldError,
     WeightsError,
+    printable,
 )
 from shield.faces import Face, Framing
 from shield.objectives import objectives
@@ -45,6 +46,7 @@ __all__ = [
     "ImportedEntry",
     "InputError",
     "Manipulation",
+    "Outcome",
     "Photo",
     "PhotoError",
     "Protection",
@@ -67,6 +69,7 @@ __all__ = [
     "command_line",
     "detect",
     "detectors",
+    "each_photo",
     "evaluate_models",
     "families",
     "find_faces",
@@ -77,6 +80,7 @@ __all__ = [
     "objectives",
     "open_photo",
     "outline",
+    "printable",
     "protect",
     "protect_file",
     "python_lines",

@@ -2,11 +2,12 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, Protocol, TypeVar, cast
 
 import torch
 import typer
@@ -15,14 +16,33 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
+from typer.core import TyperGroup
 
 import shield
 from shield import Recipe, Report
 
 DONE, NOT_REACHED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
+UNREACHED = (shield.BoundError, shield.SearchError)
 DEFAULT = Recipe()
+USAGE_ERROR = cast(type[Exception], typer.BadParameter.mro()[1])  # click's, which some typers hold under another name
+STREAM = "-"  # standard input or output, as on every command line
+T = TypeVar("T")
+
+
+class Commands(TyperGroup):
+    """The commands. What click says about an argument steers no terminal, as little as what shield says."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except USAGE_ERROR as error:
+            vars(error)["message"] = shield.printable(vars(error)["message"])
+            raise
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Protect a photo of a person against face-manipulation networks, and prove it on the saved file.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -43,6 +63,7 @@ def _surrogate_names() -> str:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite results that are there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Whole = Annotated[bool, typer.Option("--whole", help="Treat the picture as one region; look for no faces.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -51,9 +72,15 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to u
 
 @app.command()
 def protect(
-    photo: Annotated[Path, typer.Argument(help="The photo to protect. It is never changed.")],
+    photos: Annotated[
+        list[str],
+        typer.Argument(metavar="PHOTO...", help="Photos, and folders of photos; - is standard input. None is changed."),
+    ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write. Default: NAME.shield.EXT beside the photo.")
+        str | None,
+        typer.Option(
+            "--output", "-o", help="A file or a folder to write; - is standard output. Default: beside the photo."
+        ),
     ] = None,
     preset: Annotated[
         str, typer.Option(help=f"How visible the change may be: {', '.join(shield.PRESETS)}.")
@@ -93,17 +120,18 @@ def protect(
     quality: Annotated[int, typer.Option(help="Of JPEG and HEIF, 1 to 100.")] = DEFAULT.quality,
     keep_exif: Annotated[bool, typer.Option("--keep-exif", help="Keep the EXIF that names no place.")] = False,
     whole: Whole = False,
+    force: Force = False,
     device: Device = DEFAULT.device,
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Protect PHOTO, verify the saved file, and write NAME.shield.EXT, its report and a contact sheet.
+    """Protect every PHOTO, verify the saved file, and write NAME.shield.EXT, its report and a contact sheet.
 
-    Exit codes: 0 done; 1 not every manipulation breaks, or no change fits the bound (nothing is written then); 2 bad
-    input.
+    What is wrong with one photo does not end the work on the others. Exit codes, the worst of all photos: 0 done;
+    1 not every manipulation breaks, or no change fits the bound (nothing is written then); 2 bad input.
     """
-    with _reported(), _progress(as_json or quiet) as progress:
+    with _reported():
         _use(threads)
         recipe = Recipe(
             surrogates=tuple(surrogate or DEFAULT.surrogates),
@@ -122,19 +150,22 @@ def protect(
             whole=whole,
             device=device,
         ).with_preset(preset)
-        protection, written = shield.protect_file(photo, output, recipe, progress)
-    _conclude(protection.report, written, as_json, quiet)
+        protecting = Protecting(output, recipe, force, _is_alone(photos), as_json or quiet)
+        protecting.check(photos, as_json)
+        code = _on_each(photos, protecting, as_json, quiet)
+    raise typer.Exit(code)
 
 
 @app.command()
 def verify(
-    original: Annotated[Path, typer.Argument(help="The photo as it was.")],
-    protected: Annotated[Path, typer.Argument(help="The photo as it is to be posted.")],
-    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) here.")] = None,
+    original: Annotated[str, typer.Argument(help="The photo as it was; - is standard input.")],
+    protected: Annotated[str, typer.Argument(help="The photo as it is to be posted; or - for this one.")],
+    sheet: Annotated[str | None, typer.Option(help="Write a contact sheet (PNG) here; - is standard output.")] = None,
     adversaries: Annotated[
         bool, typer.Option("--adversaries", help="Also try what undoes protection: cleaning, hardened networks.")
     ] = False,
     whole: Whole = False,
+    force: Force = False,
     device: Device = DEFAULT.device,
     threads: Threads = None,
     as_json: Json = False,
@@ -146,17 +177,28 @@ def verify(
     """
     with _reported():
         _use(threads)
-        verification = shield.verify(original, protected, device=device, whole=whole, adversaries=adversaries)
-        if sheet is not None:
-            verification.save_sheet(sheet)
-    _conclude(verification.report, [sheet] if sheet else [], as_json, quiet)
+        if original == protected == STREAM:
+            raise shield.InputError("Standard input (-) is one photo; name a file for the other.")
+        if sheet == STREAM:
+            _check_stdout(as_json)
+        before, after = _source(original), _source(protected)
+        verification = shield.verify(before, after, device=device, whole=whole, adversaries=adversaries)
+        if sheet == STREAM:
+            _send(verification.sheet_png())
+        elif sheet is not None:
+            verification.save_sheet(sheet, force)
+    written = [] if sheet in (None, STREAM) else [Path(str(sheet))]
+    _conclude(verification.report, written, as_json, quiet, errors if sheet == STREAM else console)
 
 
 @app.command()
 def detect(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="The photos to judge.")],
+    photos: Annotated[
+        list[str], typer.Argument(metavar="PHOTO...", help="Photos, and folders of photos; - is standard input.")
+    ],
     overlay: Annotated[
-        Path | None, typer.Option(help="Draw the reasons: a file for one photo, a folder for several. PNG.")
+        str | None,
+        typer.Option(help="Draw the reasons (PNG): a file for one photo, a folder for several; - is standard output."),
     ] = None,
     detector: Annotated[
         str, typer.Option(help="The network: shield's, or a file that Wang et al. published (blur_jpg_prob0.5.pth).")
@@ -164,39 +206,208 @@ def detect(
     check: Annotated[
         list[str] | None, typer.Option(help=f"Look for this flaw alone (repeatable): {', '.join(shield.flaws)}.")
     ] = None,
+    force: Force = False,
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Say of every PHOTO how likely it is generated or manipulated, and why.
 
-    Exit codes: 0 done, whatever the verdicts; 2 bad input.
+    What is wrong with one photo does not end the work on the others. Exit codes: 0 done, whatever the verdicts; 2 bad
+    input.
     """
     with _reported():
         _use(threads)
-        verdicts = [shield.detect(photo, detector=detector, checks=check or None) for photo in photos]
-        for verdict, path in zip(verdicts, _overlay_paths(photos, overlay), strict=False):
-            verdict.save_overlay(path)
+        detecting = Detecting(overlay, detector, check or None, force, _is_alone(photos))
+        detecting.check(photos, as_json)
+        code = _on_each(photos, detecting, as_json, quiet)
+    raise typer.Exit(code)
+
+
+class Job(Protocol[T]):
+    """What a command does to every photo."""
+
+    def work(self, photo: str | Path) -> T:
+        """Do it."""
+        ...
+
+    def tell(self, photo: str | Path, result: T) -> None:
+        """Say what came of it."""
+        ...
+
+    def entry(self, photo: str | Path, result: T) -> Any:
+        """The same for JSON."""
+        ...
+
+    def code(self, result: T) -> int:
+        """The exit code."""
+        ...
+
+    def gathered(self, entries: list[Any]) -> Any:
+        """The entries of all photos as one value."""
+        ...
+
+
+def _on_each(photos: list[str], job: Job[T], as_json: bool, quiet: bool) -> int:
+    """Do a job on every photo and say what came of each; the worst exit code."""
+    worst, entries = DONE, list[Any]()
+    for outcome in shield.each_photo(photos, job.work):
+        if outcome.error is not None or outcome.result is None:
+            sentence, name = str(outcome.error), shield.printable(str(outcome.photo))
+            _complain(sentence if name in sentence or _is_alone(photos) else f"{name}: {sentence}")
+            entries.append({"photo": str(outcome.photo), "error": sentence})
+            worst = max(worst, NOT_REACHED if isinstance(outcome.error, UNREACHED) else BAD_INPUT)
+            continue
+        worst = max(worst, job.code(outcome.result))
+        if as_json:
+            entries.append(job.entry(outcome.photo, outcome.result))
+        elif not quiet:
+            job.tell(outcome.photo, outcome.result)
     if as_json:
-        typer.echo(json.dumps([verdict.to_dict() for verdict in verdicts], indent=2))
-    elif not quiet:
-        for photo, verdict in zip(photos, verdicts, strict=True):
-            console.print(f"{_shown(photo)}: {verdict.sentence()}", markup=False, highlight=False, soft_wrap=True)
+        typer.echo(json.dumps(job.gathered(entries), indent=2))
+    return worst
 
 
-def _overlay_paths(photos: list[Path], overlay: Path | None) -> list[Path]:
-    """Where the drawing of every photo goes: nowhere, to the named file, or into the named folder."""
-    if overlay is None:
-        return []
-    if len(photos) == 1 and not overlay.is_dir():
-        return [overlay]
-    if not overlay.is_dir():
-        raise shield.InputError(f"{overlay} is not a folder; several photos are drawn into a folder that is there.")
-    return [overlay / f"{photo.name}.overlay.png" for photo in photos]
+@dataclass(frozen=True)
+class Protecting:
+    """``shield protect`` on one photo after the other."""
+
+    output: str | None
+    recipe: Recipe
+    force: bool
+    alone: bool
+    silent: bool
+    names: set[str] = field(default_factory=set)
+
+    def check(self, photos: list[str], as_json: bool) -> None:
+        """Raise InputError where the results of these photos cannot go where they should."""
+        if self.alone and self._is_streamed(photos[0]):
+            _check_stdout(as_json)
+        elif not self.alone and STREAM in (self.output, *photos):
+            raise shield.InputError("Standard input and output (-) are for one photo; name files for several.")
+        elif not self.alone and self.output is not None:
+            _check_folder(self.output)
+
+    def work(self, photo: str | Path) -> tuple[shield.Protection, list[Path]]:
+        """Protect a photo and write its files, or send it to standard output."""
+        _take_name(photo, self.output, self.names)
+        source, title = _source(photo), "" if self.alone else f"{shield.printable(str(photo))}: "
+        with _progress(self.silent, title) as progress:
+            if not self._is_streamed(photo):
+                return shield.protect_file(source, self.output, self.recipe, progress, force=self.force)
+            protection = shield.protect(source, self.recipe, progress)
+        _send(protection.data)
+        return protection, []
+
+    def tell(self, photo: str | Path, result: tuple[shield.Protection, list[Path]]) -> None:
+        """Of one photo the table, of several a line each."""
+        protection, written = result
+        stream = errors if self._is_streamed(photo) else console
+        if self.alone:
+            _show(protection.report, stream)
+        else:
+            _say(f"{photo}: {protection.report.sentence()}", stream)
+        for path in written:
+            _say(f"wrote {path}", stream)
+
+    def entry(self, photo: str | Path, result: tuple[shield.Protection, list[Path]]) -> Any:
+        """Of one photo the report, of several the photo and the files as well."""
+        protection, written = result
+        report = json.loads(protection.report.to_json())
+        return report if self.alone else {"photo": str(photo), "files": [str(p) for p in written], "report": report}
+
+    def code(self, result: tuple[shield.Protection, list[Path]]) -> int:
+        """Whether the goal is reached."""
+        return _code(result[0].report)
+
+    def gathered(self, entries: list[Any]) -> Any:
+        """The report of one photo by itself, several in a list."""
+        return entries[0] if self.alone else entries
+
+    def _is_streamed(self, photo: str | Path) -> bool:
+        return self.output == STREAM or (self.output is None and photo == STREAM)
 
 
-def _shown(path: Path) -> str:
-    return os.fsencode(path).decode(errors="replace")
+@dataclass(frozen=True)
+class Detecting:
+    """``shield detect`` on one photo after the other."""
+
+    overlay: str | None
+    detector: str
+    checks: list[str] | None
+    force: bool
+    alone: bool
+    names: set[str] = field(default_factory=set)
+
+    def check(self, photos: list[str], as_json: bool) -> None:
+        """Raise InputError where the drawings of these photos cannot go where they should."""
+        if self.overlay == STREAM and self.alone:
+            _check_stdout(as_json)
+        elif self.overlay is not None and not self.alone:
+            _check_folder(self.overlay)
+
+    def work(self, photo: str | Path) -> shield.Verdict:
+        """Judge a photo, and draw why."""
+        _take_name(photo, self.overlay, self.names)
+        verdict = shield.detect(_source(photo), detector=self.detector, checks=self.checks)
+        if self.overlay == STREAM:
+            verdict.overlay().save(sys.stdout.buffer, "PNG")
+        elif self.overlay is not None:
+            into = os.path.isdir(self.overlay)
+            path = Path(self.overlay, f"{Path(photo).name}.overlay.png") if into else self.overlay
+            verdict.save_overlay(path, self.force)
+        return verdict
+
+    def tell(self, photo: str | Path, result: shield.Verdict) -> None:
+        """A line."""
+        _say(f"{photo}: {result.sentence()}", errors if self.overlay == STREAM else console)
+
+    def entry(self, photo: str | Path, result: shield.Verdict) -> Any:
+        """The verdict."""
+        return result.to_dict()
+
+    def code(self, result: shield.Verdict) -> int:
+        """Whatever the verdict."""
+        return DONE
+
+    def gathered(self, entries: list[Any]) -> Any:
+        """A list, also of one."""
+        return entries
+
+
+def _is_alone(photos: list[str]) -> bool:
+    """Whether this is one photo, and no folder of photos."""
+    return len(photos) == 1 and not os.path.isdir(photos[0])
+
+
+def _source(photo: str | Path) -> str | Path | shield.Photo:
+    """The photo that comes through standard input, or the path."""
+    return shield.open_photo(sys.stdin.buffer.read()) if photo == STREAM else photo
+
+
+def _send(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def _check_stdout(as_json: bool) -> None:
+    if as_json:
+        raise shield.InputError("--json and - are both for standard output; name a file for one of them.")
+    if sys.stdout.isatty():
+        raise shield.InputError("Standard output (-) is a terminal; send it to a file or a program.")
+
+
+def _check_folder(folder: str) -> None:
+    if not os.path.isdir(folder):
+        raise shield.InputError(f"{folder!r} is not a folder; what is made of several photos goes into one.")
+
+
+def _take_name(photo: str | Path, place: str | None, taken: set[str]) -> None:
+    """Let no two photos of one call be written under one name into one folder."""
+    name = Path(photo).name
+    if place is not None and name in taken:
+        raise shield.PhotoError(f"{photo} has the name of a photo that was written to {place} before; write elsewhere.")
+    taken.add(name)
 
 
 @models.callback()
@@ -270,12 +481,9 @@ def import_model(
     """
     with _reported():
         entry = shield.import_model(file, family, name, size)
-    console.print(
+    _say(
         f"imported {entry.source} (sha256 {entry.source_sha256[:12]}...) as {entry.name}: {entry.what} "
-        f"Licence: {entry.licence}. Use it with --surrogate {entry.name}.",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"Licence: {entry.licence}. Use it with --surrogate {entry.name}."
     )
 
 
@@ -284,7 +492,7 @@ def remove_model(name: Annotated[str, typer.Argument(help="A model that you impo
     """Take an imported model out of your model folder."""
     with _reported():
         shield.remove_model(name)
-    console.print(f"removed {name}", markup=False, highlight=False)
+    _say(f"removed {name}")
 
 
 @app.command()
@@ -306,14 +514,14 @@ def train(
     def report(step: int, steps: int, losses: dict[str, float], seconds: float) -> None:
         if step % 20 == 0:
             words = "  ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-            console.print(f"{step} of {steps}, {seconds / 60:.0f} min left: {words}", highlight=False, soft_wrap=True)
+            _say(f"{step} of {steps}, {seconds / 60:.0f} min left: {words}")
 
     with _reported():
         _use(threads)
         step = shield.train_model(
             recipe, data, out, resume=resume, weights=weights, hours=hours, hardening=adversarial, report=report
         )
-    console.print(f"stopped at step {step}; weights and sample sheet are in {out}", highlight=False)
+    _say(f"stopped at step {step}; weights and sample sheet are in {out}")
 
 
 @app.callback(invoke_without_command=True)
@@ -331,7 +539,7 @@ def _reported() -> Iterator[None]:
     """Turn shield's errors into a sentence and an exit code."""
     try:
         yield
-    except (shield.BoundError, shield.SearchError) as error:
+    except UNREACHED as error:
         _complain(str(error))
         raise typer.Exit(NOT_REACHED) from error
     except shield.ShieldError as error:
@@ -342,8 +550,13 @@ def _reported() -> Iterator[None]:
         raise typer.Exit(CANCELLED) from error
 
 
+def _say(text: str, stream: Console | None = None) -> None:
+    """Print a line that may hold names of files."""
+    (stream or console).print(shield.printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
 def _complain(sentence: str) -> None:
-    errors.print(f"shield: {sentence}", markup=False, highlight=False, soft_wrap=True)
+    _say(f"shield: {sentence}", errors)
 
 
 def _use(threads: int | None) -> None:
@@ -352,47 +565,50 @@ def _use(threads: int | None) -> None:
 
 
 @contextmanager
-def _progress(silent: bool) -> Iterator[Callable[[int, int, float], None]]:
+def _progress(silent: bool, title: str) -> Iterator[Callable[[int, int, float], None]]:
     """A progress bar on stderr, as the callback that the search wants."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=errors, transient=True, disable=silent) as bar:
-        task = bar.add_task("finding faces", total=None)
+        title = escape(title)
+        task = bar.add_task(f"{title}finding faces", total=None)
 
         def update(step: int, steps: int, best: float) -> None:
             words = "verifying" if step == steps else f"searching, {best:.0%} of the goal"
-            bar.update(task, completed=step, total=steps, description=words)
+            bar.update(task, completed=step, total=steps, description=title + words)
 
         yield update
 
 
-def _conclude(report: Report, written: list[Path], as_json: bool, quiet: bool) -> NoReturn:
+def _conclude(report: Report, written: list[Path], as_json: bool, quiet: bool, stream: Console) -> NoReturn:
     """Say what was found and written, and end with the exit code for it."""
-    if not quiet:
-        _show(report, as_json)
-    if not (quiet or as_json):
-        for path in written:
-            console.print(f"wrote {_shown(path)}", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(DONE if report.reached and report.bound_kept is not False else NOT_REACHED)
-
-
-def _show(report: Report, as_json: bool) -> None:
-    if as_json:
+    if as_json and not quiet:
         typer.echo(report.to_json(), nl=False)
-        return
-    console.print(_table("disrupted", report))
+    elif not quiet:
+        _show(report, stream)
+        for path in written:
+            _say(f"wrote {path}", stream)
+    raise typer.Exit(_code(report))
+
+
+def _code(report: Report) -> int:
+    return DONE if report.reached and report.bound_kept is not False else NOT_REACHED
+
+
+def _show(report: Report, stream: Console) -> None:
+    stream.print(_table("disrupted", report))
     face = report.worst_face.visibility
     bound = f" (bound {report.recipe['face_lpips']:g})" if report.recipe else ""
     faces = "one face" if len(report.faces) == 1 else f"{len(report.faces)} faces, the worst"
-    console.print(
+    stream.print(
         f"Change: {faces}: LPIPS {face.face_lpips:.3f}{bound}, PSNR {face.psnr:.1f} dB, SSIM {face.ssim:.3f}, "
         f"at most {face.max_levels} levels.",
         highlight=False,
     )
-    console.print(escape(report.sentence()), highlight=False)
-    console.print(escape(report.detector_sentence()), highlight=False)
+    stream.print(escape(report.sentence()), highlight=False)
+    stream.print(escape(report.detector_sentence()), highlight=False)
     if report.adversaries:
-        console.print(_table("disrupted after", report.other_side))
-        console.print(escape(report.adversary_sentence()), highlight=False)
+        stream.print(_table("disrupted after", report.other_side))
+        stream.print(escape(report.adversary_sentence()), highlight=False)
 
 
 def _table(title: str, report: Report) -> Table:

@@ -10,9 +10,29 @@ ShieldError
     SearchError         the search broke down, for example a loss that is not a number (exit code 1)
 """
 
+import unicodedata
+
+STEERING = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's control characters, halves of characters, ends of lines
+TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # what turns the text's direction
+
+
+def printable(text: str) -> str:
+    r"""``text`` on one line, with nothing in it that steers a terminal: such characters as Python writes them (\x1b).
+
+    The name of a file may hold anything.
+    """
+    return "".join(repr(sign)[1:-1] if _steers(sign) else sign for sign in text)
+
+
+def _steers(sign: str) -> bool:
+    return unicodedata.category(sign) in STEERING or unicodedata.bidirectional(sign) in TURNING
+
 
 class ShieldError(Exception):
-    """Root of the tree."""
+    """Root of the tree. Its sentence is ``printable``, whatever the names in it."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
 
 
 class InputError(ShieldError):

@@ -122,6 +122,9 @@ class Photo:
     sha256: str
     path: Path | None = None
 
+    def __repr__(self) -> str:
+        return f"Photo({str(self.path or '')!r}, {self.format}, {self.width} x {self.height})"
+
     @property
     def width(self) -> int:
         """Pixels from left to right."""
@@ -142,10 +145,12 @@ class Photo:
 # Reading
 
 
-def open_photo(source: "str | Path | NDArray[Any] | Image.Image | Photo") -> Photo:
-    """A Photo from a path, an array (see from_array), a Pillow picture or a Photo. Raises PhotoError."""
+def open_photo(source: "str | Path | bytes | NDArray[Any] | Image.Image | Photo") -> Photo:
+    """A Photo from a path, a file's bytes, an array (from_array), a Pillow picture or a Photo. Raises PhotoError."""
     if isinstance(source, Photo):
         return source
+    if isinstance(source, bytes):
+        return decode(source)
     if isinstance(source, (str, Path)):
         return read(source)
     if isinstance(source, np.ndarray):
@@ -157,7 +162,7 @@ def open_photo(source: "str | Path | NDArray[Any] | Image.Image | Photo") -> Pho
 
 def read(path: str | Path) -> Photo:
     """The photo in the file ``path``. Raises PhotoError where it is missing, unreadable or no photo."""
-    path = Path(path)
+    path = as_path(path)
     try:
         if path.exists() and not path.is_file():  # a pipe or a device could be read for ever
             raise PhotoError(f"{path} is not a file; give the path of a photo.")
@@ -167,6 +172,13 @@ def read(path: str | Path) -> Photo:
     except (OSError, ValueError) as error:
         raise PhotoError(f"{path} cannot be read ({reason(error)}); check the path and its permissions.") from error
     return decode(data, str(path), path)
+
+
+def as_path(path: str | Path) -> Path:
+    """The path. Raises PhotoError on an empty one, which Path would take for the folder that one is in."""
+    if path == "":
+        raise PhotoError("The path '' is empty; give the name of a file.")
+    return Path(path)
 
 
 def decode(data: bytes, name: str = _NAMELESS, path: Path | None = None) -> Photo:

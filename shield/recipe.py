@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -92,6 +92,8 @@ class Recipe:
     device: str = AUTO
 
     def __post_init__(self) -> None:
+        for name in TUPLES:
+            object.__setattr__(self, name, _names(name, getattr(self, name)))
         attacks[self.attack]
         bounds[self.bound]
         objectives[self.objective]
@@ -167,6 +169,17 @@ class Recipe:
             raise RecipeError(f"There is no preset named {name!r}; choose from: {', '.join(PRESETS)}.")
         strength: dict[str, Any] = {setting: getattr(PRESETS[name], setting) for setting in STRENGTH}
         return replace(self, **strength)
+
+
+TUPLES = tuple(setting.name for setting in fields(Recipe) if isinstance(setting.default, tuple))
+
+
+def _names(setting: str, value: object) -> tuple[str, ...]:
+    """Names as they are kept: one alone may be given by itself, several in any sequence."""
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
+        raise RecipeError(f"The setting {setting!r} is {value!r}; give a name or a tuple of names.")
+    return tuple(names)
 
 
 def _fits(value: object, default: object) -> bool:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from shield.files import beside, check_writable, output_path, write_atomically
-from shield.photo import Photo
+from shield.files import check_ending, check_writable, result_files, write_together
+from shield.photo import FORMATS, Photo, as_path
 from shield.verify import Report, Verification
+
+REPORT_AND_SHEET = 8_000_000  # bytes; for four faces they take about 3 million
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,9 @@ class Protection:
     photo: Photo
     data: bytes
     verification: Verification
+
+    def __repr__(self) -> str:
+        return f"Protection({self.photo.format}, {len(self.data):,} bytes, {self.report!r})"
 
     @property
     def image(self) -> Image.Image:
@@ -34,24 +39,29 @@ class Protection:
         """The contact sheet."""
         return self.verification.sheet
 
-    def save(self, path: str | Path) -> list[Path]:
+    def save(self, path: str | Path, force: bool = False) -> list[Path]:
         """Write the photo to ``path`` and NAME.shield.json and NAME.shield.sheet.png beside it; returns the paths.
 
-        Raises PhotoError where a file cannot be written or ``path`` is the original, RecipeError where its ending is
-        another format's. Each write is atomic, and none begins before all of them may.
+        Where that report is another file's, NAME is the whole name of the file. All are written or none. ``force``:
+        overwrite files that are there. Raises PhotoError where one is there or cannot be written, or ``path`` is the
+        original, RecipeError where its ending is another format's.
         """
-        path = output_path(Path(path), self.photo.format, Path(path))
-        files = {path: self.data}
-        report, sheet = beside(path)
-        files[sheet] = self.verification.sheet_png()
-        files[report] = self.named(path.name).report.to_json().encode()
-        for target in files:
-            check_writable(target, self.original.path)
-        for target, data in files.items():
-            write_atomically(data, target, self.original.path)
-        return [path, report, sheet]
+        path = as_path(path)
+        check_ending(path, self.photo.format)
+        check_writable(path, self.original.path, force)
+        files = result_files(path)
+        report = self.named(path.name).report.to_json().encode()
+        contents = {files.sheet: self.verification.sheet_png(), files.report: report, files.photo: self.data}
+        write_together(contents, self.original.path, force)
+        return files.all
 
     def named(self, name: str) -> "Protection":
         """The same with the file's name in its report."""
         report = replace(self.report, protected=replace(self.report.protected, name=name))
         return replace(self, verification=replace(self.verification, report=report))
+
+
+def space_for(photo: Photo, format: str) -> int:
+    """Bytes that the files of a result may take: more than they do, so that no disk fills after a search."""
+    raw = photo.pixels.nbytes + (0 if photo.alpha is None else photo.alpha.nbytes)
+    return REPORT_AND_SHEET + (raw // 2 if FORMATS[format].lossy else raw)

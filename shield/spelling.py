@@ -57,5 +57,7 @@ def _options(name: str, value: Any) -> Iterator[str]:
 
 
 def _operand(photo: str) -> list[str]:
-    """The photo's name, which may look like an option."""
+    """The photo's name, which may look like an option, or like standard input."""
+    if photo == "-":
+        return ["./-"]
     return ["--", photo] if photo.startswith("-") else [photo]

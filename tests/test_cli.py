@@ -162,7 +162,7 @@ def bad(tmp_path, photo):
     ("arguments", "words"),
     [
         (["missing.jpg"], "does not exist"),
-        (["folder.jpg"], "not a file"),
+        (["folder.jpg"], "holds no photo"),
         (["empty.jpg"], "empty"),
         (["text.jpg"], "not a photo"),
         (["cut.jpg"], "damaged or cut short"),

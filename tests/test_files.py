@@ -1,7 +1,11 @@
 """The files of a result: their names, what may not be overwritten, and that all are written or none."""
 
+import json
 import os
+import shutil
+import signal
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -34,7 +38,117 @@ def test_an_output_name_of_another_format_is_refused() -> None:
         files.output_path(Path("a.jpg"), "jpeg", Path("x.png"))
 
 
+def written(target: Path, original: str, folder: Path) -> files.ResultFiles:
+    """A result as shield leaves it, with nothing in it but its report's names."""
+    names = files.result_files(folder / target)
+    report = {"original": {"name": original}, "protected": {"name": names.photo.name}}
+    for file in names.all:
+        assert not file.exists(), f"{file} would be overwritten"
+        file.write_text(json.dumps(report))
+    return names
+
+
+def test_every_protected_file_has_a_report_and_a_sheet_of_its_own(tmp_path: Path) -> None:
+    results = [
+        written(Path(name), original, tmp_path)
+        for name, original in [
+            ("keep.jpg", "a.jpg"),
+            ("keep.heic", "a.heic"),
+            ("keep.webp", "a.jpg"),
+            ("me.shield.jpg", "me.jpg"),
+            ("me.shield.png", "me.jpg"),
+            ("me.png", "me.jpg"),
+        ]
+    ]
+    every = [file for names in results for file in names.all]
+    assert len(set(every)) == len(every) == len(list(tmp_path.iterdir()))
+    assert results[0].report.name == "keep.shield.json" and results[3].sheet.name == "me.shield.sheet.png"
+    for names in results:  # and each finds its own again
+        assert files.result_files(names.photo) == names
+        assert names.report in files.report_paths(names.photo)
+
+
+def test_a_report_that_is_anothers_under_both_names_stays(tmp_path: Path) -> None:
+    for report in files.report_paths(tmp_path / "keep.jpg"):
+        report.write_text("somebody's notes")
+    with pytest.raises(PhotoError, match=r"is not the report on keep\.jpg"):
+        files.result_files(tmp_path / "keep.jpg")
+
+
+def test_a_folder_is_written_into(tmp_path: Path) -> None:
+    assert files.output_path(Path("d/a.JPG"), "jpeg", tmp_path) == tmp_path / "a.shield.JPG"
+
+
+def test_what_is_there_stays_unless_forced(tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    target.write_bytes(b"before")
+    with pytest.raises(PhotoError, match=r"is there already.*--force"):
+        files.write_atomically(b"after", target, force=False)
+    assert target.read_bytes() == b"before"
+    files.write_atomically(b"after", target)
+    assert target.read_bytes() == b"after"
+
+
+# Space
+
+
+def test_a_disk_that_would_fill_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 95, 5_000_000))  # type: ignore[attr-defined]
+    files.check_space(tmp_path, 5_000_000)
+    with pytest.raises(PhotoError, match="has 5 MB left, and the result may take 6"):
+        files.check_space(tmp_path, 6_000_000)
+
+
 # Writing
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("before", [{}, {"b": b"old b"}, {"a": b"old a", "b": b"old b", "c": b"old c"}])
+@pytest.mark.parametrize("failing", [1, 2, 3])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_all_files_are_written_or_none(
+    error: BaseException,
+    failing: int,
+    before: dict[str, bytes],
+    links: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls, put = count(1), os.replace
+
+    def fail(source: Path, target: Path) -> None:
+        if next(calls) == failing:
+            raise error
+        put(source, target)
+
+    def refuse(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    for name, data in before.items():
+        (tmp_path / name).write_bytes(data)
+    monkeypatch.setattr(os, "replace", fail)
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    new = {tmp_path / name: b"new" for name in "abc"}
+    with pytest.raises(PhotoError if isinstance(error, OSError) else KeyboardInterrupt):
+        files.write_together(new)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    files.write_together(new)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == new
+
+
+def test_a_disk_that_fills_while_writing_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    (tmp_path / "a").write_bytes(b"old")
+    before, signals = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(PhotoError, match="cannot be written"):
+            files.write_together({tmp_path / "a": b"1", tmp_path / "b": bytes(2000), tmp_path / "c": b"1"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, signals)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
 
 
 def test_writing_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:

@@ -50,12 +50,12 @@ MAY_USE = {
     "results": "files photo verify",
     "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region results "
     "surrogates transforms universal verify masking",
-    "batch": "attacks files photo pipeline recipe results verify",
+    "batch": "attacks errors files photo pipeline recipe results verify",
     "quality": "errors faces lpips photo surrogates training",
     "training": "attacks bounds detection device disruption errors faces lpips masking objectives recipe region "
     "registry surrogates transforms universal web",
-    "bench": "attacks bounds detection device disruption errors faces lpips objectives photo pipeline recipe region "
-    "registry shield surrogates training verify masking web weights",
+    "bench": "attacks batch bounds detection device disruption errors faces lpips objectives photo pipeline recipe "
+    "region registry shield surrogates training verify masking web weights",
     "cli": "shield",
     "page": "shield",
     "__main__": "bench cli",

@@ -1,7 +1,7 @@
 """protect(): bounds on the reopened file, effect, determinism, cancellation, several faces."""
 
 import json
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from io import BytesIO
 from unittest.mock import Mock
 
@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageCms
 
 import shield
-from shield import batch, pipeline
+from shield import batch, pipeline, recipe
 from shield.bounds import FaceLpips
 from shield.faces import crop_matrix, detect, whole_picture
 from shield.photo import decode, encode, from_array, read, to_pixels, to_tensor
@@ -250,7 +250,7 @@ def test_photos_of_one_name_do_not_overwrite_one_anothers_files(tmp_path, small,
         Image.fromarray(small).save(path)
     for _ in range(2):  # again, and every photo keeps its names
         for path, names in zip(photos, expected, strict=True):
-            _, written = shield.protect_file(path, recipe=shield.Recipe(format="png"))
+            _, written = shield.protect_file(path, recipe=shield.Recipe(format="png"), force=True)
             assert tuple(file.name for file in written) == names
     for path, names in zip(photos, expected, strict=True):
         assert json.loads((tmp_path / names[1]).read_text())["original"]["name"] == path.name
@@ -338,6 +338,10 @@ def test_alpha_and_profile_travel(tmp_path, small):
         ({"attack": "magic"}, "no attack named 'magic'"),
         ({"surrogates": ("nobody",)}, "no surrogate named 'nobody'"),
         ({"surrogates": ()}, "at least one"),
+        ({"surrogates": "nobody"}, "no surrogate named 'nobody'"),
+        ({"surrogates": None}, "'surrogates' is None; give a name"),
+        ({"edits": 5}, "'edits' is 5; give a name"),
+        ({"transforms": ("none", 3)}, "'transforms' is .*; give a name"),
         ({"face_lpips": 0}, "above 0"),
         ({"face_lpips": float("nan")}, "above 0"),
         ({"levels": 0}, "1 to 255"),
@@ -352,6 +356,29 @@ def test_alpha_and_profile_travel(tmp_path, small):
 def test_a_bad_setting_is_refused_with_a_sentence(settings, words):
     with pytest.raises(shield.RecipeError, match=words):
         shield.Recipe(**settings)
+
+
+@pytest.mark.parametrize("setting", recipe.TUPLES)
+def test_a_name_alone_and_a_list_are_as_good_as_a_tuple(setting):
+    name = {"surrogates": "stargan", "transforms": "half+jpeg75", "edits": "smile"}[setting]
+    expected = shield.Recipe(**{setting: (name,)})
+    for given in (name, [name]):
+        assert shield.Recipe(**{setting: given}) == expected
+        hash(shield.Recipe(**{setting: given}))
+
+
+def test_the_repr_of_a_result_is_a_line(tmp_path, small, protected):
+    verdict = shield.detect(small)
+    reason = shield.Reason("name", "A sentence.", 1.0, 1.0, ((0.0, 0.0),) * 200)
+    results = [protected, protected.original, protected.verification, protected.report, verdict, reason]
+    results += [protected.verification.manipulations[0], verdict.faces[0], detect(small)[0], shield.Recipe()]
+    results += [shield.Outcome("me.jpg", protected), next(iter(shield.manifest().values()))]
+    results += [shield.Quality("stargan", "test", "hair", 0.9, None, 3), shield.Framing()]
+    results += [shield.ImportedEntry("mine", "mine.safetensors", "0" * 64, "MIT", "a.pth", 128, "", "", "", "0" * 64)]
+    public = {name for name in shield.__all__ if is_dataclass(getattr(shield, name))}
+    assert {type(result).__name__ for result in results} >= public
+    for result in results:
+        assert len(repr(result)) < 1000 and len(repr(result).splitlines()) == 1, type(result)
 
 
 def test_presets():

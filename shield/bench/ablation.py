@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from shield import PLAIN, PRESETS, BoundError, FaceError, Recipe, RecipeError, Report, protect
-from shield.bench.portraits import cell, photos_in
+from shield.batch import photos_in
+from shield.bench.portraits import cell
 from shield.bench.statistics import peak_memory
 from shield.photo import read
 from shield.surrogates import load_surrogates
@@ -223,7 +224,7 @@ def _measured(picture: Picture, recipe: Recipe) -> Measured | None:
     try:
         return Measured.of(protect(picture.pixels, recipe).report)
     except (BoundError, FaceError) as error:
-        console.print(str(error), highlight=False)
+        console.print(str(error), markup=False, highlight=False)
         return None
 
 

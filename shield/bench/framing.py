@@ -16,8 +16,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from shield import BoundError, FaceError, Protection, Recipe, protect
-from shield.bench.portraits import cell, photos_in
+from shield import BoundError, FaceError, Protection, Recipe, printable, protect
+from shield.batch import photos_in
+from shield.bench.portraits import cell
 from shield.faces import Face
 from shield.surrogates import load_surrogate
 from shield.verify import PROTECTED, Effect, find_faces
@@ -103,7 +104,7 @@ def main(
         try:
             photos.append(measured(protect(path, recipe), recipe))
         except (BoundError, FaceError) as error:
-            console.print(f"{path.name}: {error}", highlight=False)
+            console.print(printable(f"{path.name}: {error}"), markup=False, highlight=False)
     if not photos:
         raise typer.BadParameter(f"{folder} holds no photo that can be protected")
     console.print(table(photos))

@@ -16,14 +16,15 @@ import torch
 import typer
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from shield import BoundError, FaceError, Recipe, Report, protect_file, verify
+from shield import BoundError, FaceError, Recipe, Report, printable, protect_file, verify
+from shield.batch import photos_in
 from shield.bench.statistics import interval, peak_memory
 from shield.photo import read
 from shield.verify import NOISE, PROTECTED, RESAVED
 
-PHOTOS = ("*.jpg", "*.jpeg", "*.png", "*.webp")
 console = Console(width=180)
 
 
@@ -40,7 +41,7 @@ def run(photo: Path, folder: Path, recipe: Recipe, adversaries: bool) -> Run:
     """Protect a photo into ``folder``; the file on the disk must be the one that was measured."""
     target = folder / f"{photo.stem}.shield.{recipe.format or photo.suffix[1:]}"
     began = time.perf_counter()
-    protection, written = protect_file(photo, target, recipe)
+    protection, written = protect_file(photo, target, recipe, force=True)
     seconds = time.perf_counter() - began
     report = json.loads(written[1].read_text(encoding="utf-8"))
     if read(written[0]).sha256 != report["protected"]["sha256"]:
@@ -56,7 +57,7 @@ def row(result: Run) -> list[str]:
     rates = [f"{share(report, PROTECTED, channel):.2f}" for channel in report.channels()]
     face = report.worst_face.visibility
     return [
-        result.name,
+        escape(printable(result.name)),
         f"{face.face_lpips:.4f}",
         f"{report.photo.max_levels}",
         f"{face.psnr:.1f}",
@@ -113,11 +114,6 @@ def cell(values: list[float], failed: int) -> str:
     return f"{mean:.3f} [{low:.2f}, {high:.2f}]"
 
 
-def photos_in(folder: Path, count: int | None = None) -> list[Path]:
-    """The first photos of a folder, by name."""
-    return sorted(path for pattern in PHOTOS for path in folder.glob(pattern))[:count]
-
-
 def scaled(photo: Path, folder: Path, scale: float) -> Path:
     """A copy of the photo at ``scale``, lossless."""
     image = Image.open(photo).convert("RGB")
@@ -172,7 +168,7 @@ def main(
                 runs.append(run(photo, out, recipe, adversaries))
                 console.print("  ".join(row(runs[-1])), highlight=False)
             except (BoundError, FaceError) as error:
-                console.print(f"{photo.name}  {error}", highlight=False)
+                console.print(printable(f"{photo.name}  {error}"), markup=False, highlight=False)
         if runs:
             conclude(runs, photos, recipe, threads)
         if runs and look is not None:

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from shield import PLAIN, ROBUST, STARTS, Recipe, protect
-from shield.bench.portraits import photos_in, scaled
+from shield.batch import photos_in
+from shield.bench.portraits import scaled
 from shield.bench.statistics import interval
 from shield.device import pick_device
 from shield.surrogates import load_surrogates

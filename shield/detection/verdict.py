@@ -1,7 +1,7 @@
 """The verdict on a photo: how likely it is made or manipulated, and the reasons, for people and for programs."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from shield.detection.calibration import FAKE_FROM, FALSE_ALARMS, called, probability_of
 from shield.files import check_writable, write_atomically
-from shield.photo import encode, open_photo
+from shield.photo import as_path, encode, open_photo
 
 Region = tuple[tuple[float, float], ...]  # corners (x, y) in px of the photo
 COLOURS = ("#ff3b30", "#ffcc00", "#34c759", "#0a84ff", "#bf5af2")
@@ -34,7 +34,7 @@ class Reason:
     sentence: str
     score: float
     weight: float
-    region: Region
+    region: Region = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,9 @@ class Verdict:
     pixels: NDArray[np.uint8]
     path: Path | None
     detector: str
+
+    def __repr__(self) -> str:
+        return f"Verdict({self.verdict!r}, probability {self.probability:.2f}, {len(self.faces)} face(s))"
 
     @property
     def worst(self) -> FaceVerdict:
@@ -104,10 +107,14 @@ class Verdict:
                 draw.text(place, reason.name, fill=colour, font_size=size, stroke_width=2, stroke_fill="black")
         return picture
 
-    def save_overlay(self, path: str | Path) -> None:
-        """Write the overlay as PNG, atomically. Raises PhotoError where that is not possible; never over the photo."""
-        check_writable(Path(path), self.path)
-        write_atomically(encode(open_photo(self.overlay()), "png"), Path(path))
+    def save_overlay(self, path: str | Path, force: bool = False) -> None:
+        """Write the overlay as PNG, atomically; never over the photo. ``force``: overwrite another file that is there.
+
+        Raises PhotoError where it cannot be written.
+        """
+        path = as_path(path)
+        check_writable(path, self.path, force)
+        write_atomically(encode(open_photo(self.overlay()), "png"), path, self.path, force)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pixels; ``threshold`` is the probability from which a photo is called fake."""

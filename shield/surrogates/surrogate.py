@@ -50,7 +50,9 @@ def load_surrogate(name: str, device: torch.device) -> Surrogate:
     if key not in _loaded:
         loader = hardened[name] if name in hardened else surrogates[name]
         with torch.random.fork_rng(devices=[]):  # a network is built of random weights before it gets its own
-            _loaded[key] = _checked(name, loader(device))
+            loaded = loader(device)
+        check_attributes(name, loaded)
+        _loaded[key] = loaded
     return _loaded[key]
 
 
@@ -70,10 +72,10 @@ def forget(name: str) -> None:
         del _loaded[key]
 
 
-def _checked(name: str, surrogate: Surrogate) -> Surrogate:
+def check_attributes(name: str, surrogate: Surrogate) -> None:
+    """Raise InputError where what was loaded as ``name`` is no surrogate or another's."""
     promised = (*Surrogate.__annotations__, "distance")
     if missing := [what for what in promised if not hasattr(surrogate, what)]:
         raise InputError(f"What is registered as the surrogate {name!r} has no {', '.join(missing)}; add that to it.")
     if surrogate.name != name:
         raise InputError(f"The surrogate registered as {name!r} calls itself {surrogate.name!r}; give both one name.")
-    return surrogate

@@ -1,7 +1,7 @@
 """What the surrogates make of each picture after each channel, against what they make of the clean original."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -30,8 +30,8 @@ class Manipulation:
     face: int
     surrogate: str
     edit: str
-    clean: Pixels
-    broken: Pixels
+    clean: Pixels = field(repr=False)
+    broken: Pixels = field(repr=False)
     disrupted: bool
 
     @property

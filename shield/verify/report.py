@@ -119,6 +119,11 @@ class Report:
     seconds: dict[str, float]
     detections: tuple[Detection, ...] = ()
 
+    def __repr__(self) -> str:
+        broken, total = _count(self.select(channel=AS_SAVED))
+        names = f"{self.original.name!r}, {self.protected.name!r}"
+        return f"Report({names}, {len(self.faces)} face(s), {broken} of {total} manipulations broken as saved)"
+
     @property
     def face_lpips(self) -> float:
         """The worst face's."""

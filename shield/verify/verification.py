@@ -19,8 +19,8 @@ from PIL import Image
 from shield.device import AUTO, computes_bfloat16, pick_device
 from shield.errors import FaceError, InputError, PhotoError
 from shield.faces import Face, detect, whole_picture
-from shield.files import check_writable, report_path, write_atomically
-from shield.photo import Photo, encode, open_photo, resaved
+from shield.files import check_writable, report_paths, write_atomically
+from shield.photo import Photo, as_path, encode, open_photo, resaved
 from shield.recipe import Recipe
 from shield.region import region_of
 from shield.surrogates import load_hardened, load_surrogates
@@ -51,6 +51,9 @@ class Verification:
     manipulations: tuple[Manipulation, ...]
     files: tuple[Path, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Verification({self.report!r}, {len(self.manipulations)} manipulations)"
+
     @cached_property
     def sheet(self) -> Image.Image:
         """The contact sheet."""
@@ -65,14 +68,15 @@ class Verification:
         """The contact sheet as the bytes of a PNG file."""
         return encode(open_photo(self.sheet), "png")
 
-    def save_sheet(self, path: str | Path) -> None:
-        """Write the contact sheet as PNG, atomically. Raises PhotoError where that is not possible.
+    def save_sheet(self, path: str | Path, force: bool = False) -> None:
+        """Write the contact sheet as PNG, atomically. ``force``: overwrite a file that is there.
 
-        Neither of the photos that were compared is ever overwritten.
+        Neither of the photos that were compared is ever overwritten. Raises PhotoError where it cannot be written.
         """
+        path = as_path(path)
         for photo in self.files:
-            check_writable(Path(path), photo)
-        write_atomically(self.sheet_png(), Path(path))
+            check_writable(path, photo)
+        write_atomically(self.sheet_png(), path, force=force)
 
 
 def find_faces(source: Source, whole: bool = False) -> list[Face]:
@@ -178,10 +182,13 @@ def _counting(progress: Counted | None, total: int) -> Callable[[], None]:
 
 def recorded_recipe(original: Photo, protected: Photo) -> Recipe | None:
     """The Recipe in the report beside a protected file, if it is there and speaks of these very files."""
-    if protected.path is None:
-        return None
+    paths = () if protected.path is None else report_paths(protected.path)
+    return next(filter(None, (_recorded(path, original, protected) for path in paths)), None)
+
+
+def _recorded(path: Path, original: Photo, protected: Photo) -> Recipe | None:
     try:
-        report = json.loads(report_path(protected.path).read_text(encoding="utf-8"))
+        report = json.loads(path.read_text(encoding="utf-8"))
         if [report[key]["sha256"] for key in ("original", "protected")] != [original.sha256, protected.sha256]:
             return None
         known = Recipe().settings()
