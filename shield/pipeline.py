@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import Begun, Bound, FaceLpips, Limits, LpipsBound, Steered, bounds
+from shield.bounds import Begun, Bound, FaceLpips, Grey, Limits, LpipsBound, Steered, bounds, seen_grey
 from shield.device import fast_precision, pick_device
-from shield.disruption import Disruption, Expectation, Term, in_step
+from shield.disruption import Disruption, Expectation, Loss, Term, in_step
 from shield.errors import BoundError, RecipeError
 from shield.faces import Face, warp
 from shield.lpips import load_lpips
@@ -226,8 +226,11 @@ def _search(original: Candidate, region: Region, share: Tensor, progress: Progre
     bound = bound_of(recipe, working, region.working_face, window)
     if recipe.universal:
         bound = Begun(bound, working, universal_change(region, device))
+    loss: Loss = Disruption(terms)
+    if original.photo.grey:
+        loss, bound = seen_grey(loss), Grey(bound)
     attack = attacks[recipe.attack](recipe.steps)
-    return attack(Disruption(terms), working, bound, generator, progress) - working
+    return attack(loss, working, bound, generator, progress) - working
 
 
 def _on_the_photo(frame: framing.Frame, pixels: Pixels, region: Region, working: Tensor) -> Find:

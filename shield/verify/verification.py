@@ -228,4 +228,4 @@ def _face(face: Face, visible: FaceVisibility, noise_lpips: float) -> FaceReport
 
 def _file(photo: Photo) -> FileReport:
     name = photo.path.name if photo.path else None
-    return FileReport(name, photo.sha256, photo.format, photo.width, photo.height)
+    return FileReport(name, photo.sha256, photo.format, photo.width, photo.height, photo.notes)
