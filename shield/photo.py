@@ -27,6 +27,7 @@ from shield.formats import Container, decoded, ended, opened
 
 JPEG_QUALITY = 95
 MAX_PIXELS = 100_000_000
+STRIP = 64  # rows
 
 
 @dataclass(frozen=True)
@@ -416,11 +417,16 @@ def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
 def shrink(image: Tensor, size: tuple[int, int]) -> Tensor:
     """``image`` (N, C, H, W), levels or in [0, 1], at a smaller ``size`` (height, width), anti-aliased, in [0, 1].
 
-    Levels become floats channel by channel, so that a large photo never stands in memory as floats.
+    Levels become floats in strips, so that a large photo never stands in memory as floats; the values are the same.
     """
     if image.dtype == torch.uint8:
-        return torch.cat([shrink(to_unit(channel), size) for channel in image.split(1, dim=1)], dim=1)
+        return torch.cat([shrink(_narrowed(channel, size[1]), size) for channel in image.split(1, dim=1)], dim=1)
     return F.interpolate(image, size=size, mode="bilinear", antialias=True)
+
+
+def _narrowed(levels: Tensor, width: int) -> Tensor:
+    strips = levels.split(STRIP, dim=2)
+    return torch.cat([shrink(to_unit(strip), (strip.shape[2], width)) for strip in strips], dim=2)
 
 
 def to_pixels(image: Tensor) -> NDArray[np.uint8]:

@@ -35,7 +35,7 @@ MAY_USE = {
     "surrogates": "errors faces objectives photo registry weights",
     "bounds": "faces lpips registry",
     "attacks": "bounds errors photo registry",
-    "web": "",
+    "web": "formats",
     "transforms": "faces photo registry web",
     "disruption": "device faces objectives surrogates transforms",
     "region": "faces photo",

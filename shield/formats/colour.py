@@ -152,7 +152,13 @@ _COLOUR_TAGS = {f"{channel}{kind}".encode() for channel in "rgb" for kind in ("X
 _COLOUR_TAGS |= {f"{way}{number}".encode() for way in ("A2B", "B2A", "D2B", "B2D") for number in range(4)}
 _COLOUR_TAGS |= {b"wtpt", b"bkpt", b"chad", b"lumi", b"cicp"}
 _NUMBERS = {b"XYZ ", b"curv", b"para", b"sf32", b"mft1", b"mft2", b"mAB ", b"mBA ", b"mpet", b"cicp"}
-_STANDARD_NAMES = (ADOBE_RGB.name, "ProPhoto RGB", "Apple RGB", *(colour.name for colour in _PRIMARIES.values()), _BY_CHUNKS)
+_STANDARD_NAMES = (
+    ADOBE_RGB.name,
+    "ProPhoto RGB",
+    "Apple RGB",
+    *(colour.name for colour in _PRIMARIES.values()),
+    _BY_CHUNKS,
+)
 _NAMELESS = "RGB"
 
 

@@ -70,7 +70,7 @@ def decoded(image: Image.Image, file: Container | None, name: str) -> Decoded:
     alpha = np.array(flat.convert("RGBA").getchannel("A")) if flat.has_transparency_data else None
     if bits > 8:
         notes.append(f"Its {bits} bits a channel became 8, without dithering.")
-    pixels, profile, converted = _colour_managed(flat, profile)
+    pixels, profile, converted = _colour_managed(flat, profile, image.format)
     notes += converted + list(_left_out(image, file))
     return Decoded(pixels, alpha, profile, stripped(exif), tuple(notes))
 
@@ -212,10 +212,12 @@ def _kept(colour: Colour) -> list[str]:
     return [f"Its colours ({colour.name}) are kept, named by an ICC profile."]
 
 
-def _colour_managed(image: Image.Image, profile: bytes | None) -> tuple[Pixels, bytes | None, list[str]]:
+def _colour_managed(
+    image: Image.Image, profile: bytes | None, format: str | None
+) -> tuple[Pixels, bytes | None, list[str]]:
     """RGB (H, W, 3) of a picture, its profile where that still describes it, and what to say of it.
 
-    Grey and CMYK become sRGB. A grey picture stays grey: its channels are equal.
+    ``format``: of the file it came from. Grey and CMYK become sRGB. A grey picture stays grey: its channels are equal.
     """
     space = space_of(profile or b"")
     if image.mode in _GREY:
@@ -223,15 +225,23 @@ def _colour_managed(image: Image.Image, profile: bytes | None) -> tuple[Pixels, 
         used = _to_srgb(grey, profile) if profile and space == b"GRAY" else None
         if profile and space == b"RGB ":  # Pillow writes such files: the curve counts
             used = _to_srgb(grey.convert("RGB"), profile)
-        levels = np.array(grey if used is None else used.convert("L"))
-        return np.repeat(levels[..., None], 3, axis=2), None, []
+        return pixels_of(grey if used is None else used.convert("L")), None, []
     if image.mode == "CMYK":
         used = _to_srgb(image, profile) if profile and space == b"CMYK" else None
-        return np.array(used or image.convert("RGB")), None, ["Its CMYK became sRGB."]
-    pixels = np.array(image.convert("RGB"))
-    if image.format == "WEBP" and all((np.ptp(row, axis=1) <= 1).all() for row in pixels):
-        pixels[:] = np.array(image.convert("L"))[..., None]  # a grey photo, by how lossy WebP rounds its colours
+        return pixels_of(used or image), None, ["Its CMYK became sRGB."]
+    pixels = pixels_of(image)
+    if format == "WEBP" and all((np.ptp(row, axis=1) <= 1).all() for row in pixels):
+        pixels = pixels_of(image.convert("L"))  # a grey photo, by how lossy WebP rounds its colours
     return pixels, cleaned(profile) if profile else None, []
+
+
+def pixels_of(image: Image.Image) -> Pixels:
+    """RGB (H, W, 3) of a picture of any mode. In strips: NumPy's way to Pillow's pixels takes four copies."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, STRIP):
+        bottom = min(image.height, top + STRIP)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)).convert("RGB"))
+    return pixels
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:

@@ -20,11 +20,9 @@ _font = ImageFont.load_default
 
 def difference(original: Pixels, protected: Pixels) -> Pixels:
     """The change, ten times amplified around mid-grey."""
-    change = protected.astype(np.int16)  # in place from here: large photos are large
-    change -= original
-    change *= AMPLIFICATION
-    change += 128
-    levels: Pixels = change.clip(0, 255, out=change).astype(np.uint8)
+    levels = np.empty_like(protected)
+    for row, before, after in zip(levels, original, protected, strict=True):  # large photos are large
+        row[:] = (AMPLIFICATION * (after.astype(np.int16) - before) + 128).clip(0, 255)
     return levels
 
 
