@@ -59,10 +59,11 @@ def decoded(image: Image.Image, file: Container | None, name: str) -> Decoded:
 
     Raises PhotoError where its pixels are of a kind that no photo has, and whatever Pillow raises on broken bytes.
     """
+    levels = _sixteen_bits(image, file, name)  # before anything else, since Pillow forgets how the file holds them
     bits = _bits(image, file)
     exif = exif_of(image)
     profile, colour, notes = _described(image, file, names_adobe_rgb(exif))
-    flat = _eight_bits(image, file, colour, name)
+    flat = _eight_bits(image, levels, colour)
     if flat.mode not in _MODES:
         raise PhotoError(f"{name} stores its pixels as {flat.mode}, which is no photo; save it as 8-bit RGB first.")
     if (upright := turn(exif)) is not None:
@@ -91,30 +92,29 @@ def _samples(image: Image.Image) -> tuple[int, ...]:
     return samples
 
 
-def _eight_bits(image: Image.Image, file: Container | None, codes: CodePoints | None, name: str) -> Image.Image:
-    """The picture in 8 bits, rounded, and with an ordinary curve where ``codes`` name one of high dynamic range."""
-    levels = _sixteen_bits(image, file, name)
+def _eight_bits(image: Image.Image, levels: NDArray[np.uint16] | None, codes: CodePoints | None) -> Image.Image:
+    """The picture in 8 bits, rounded, and with an ordinary curve where ``codes`` name one of high dynamic range.
+
+    ``levels``: its channels (H, W, C) in 16 bits, where it has more than 8.
+    """
     image.load()
     if codes is not None and levels is None:
-        channels = np.array(image.convert("RGBA" if image.has_transparency_data else "RGB"))
-        levels = channels.astype(np.uint16)
+        levels = np.array(image.convert("RGBA" if image.has_transparency_data else "RGB")).astype(np.uint16)
         levels *= 257
     if levels is None:
         return image
-    colours, alpha = levels[..., :3] if levels.shape[2] > 2 else levels[..., :1], None
-    if (clear := image.info.get("transparency")) is not None and levels.shape[2] in (1, 3):
-        alpha = np.where((colours == np.array(clear, np.uint16)).all(axis=2), 0, 255).astype(np.uint8)
-    elif levels.shape[2] in (2, 4):
-        alpha = _rounded(levels[..., -1:])[..., 0]
-    if codes is not None:
-        grey = colours.shape[2] == 1
-        shown = to_ordinary(np.repeat(colours, 3, axis=2) if grey else colours, codes)
-        shown = shown[..., :1] if grey else shown
-    else:
-        shown = _rounded(colours)
-    bands = [shown[..., channel] for channel in range(shown.shape[2])] + ([] if alpha is None else [alpha])
-    mode = ("L", "LA", "RGB", "RGBA")[len(bands) - 1]
-    return Image.merge(mode, [Image.fromarray(np.ascontiguousarray(band)) for band in bands])
+    colours, alpha = np.split(levels, [levels.shape[2] - 1 + levels.shape[2] % 2], axis=2)
+    shown = _rounded(colours) if codes is None else _ordinary(colours, codes)
+    parts = [shown, _rounded(alpha)]
+    if (clear := image.info.get("transparency")) is not None:  # of this very level
+        parts[1] = np.where((colours == np.array(clear, np.uint16)).all(axis=2, keepdims=True), 0, 255).astype(np.uint8)
+    bands = [Image.fromarray(np.ascontiguousarray(part[..., i])) for part in parts for i in range(part.shape[2])]
+    return Image.merge(("L", "LA", "RGB", "RGBA")[len(bands) - 1], bands)
+
+
+def _ordinary(levels: NDArray[np.uint16], codes: CodePoints) -> Pixels:
+    """Of high dynamic range, (H, W, 3) or grey (H, W, 1), in an ordinary one."""
+    return to_ordinary(levels.repeat(3 // levels.shape[2], axis=2), codes)[..., : levels.shape[2]]
 
 
 def _rounded(levels: NDArray[np.uint16]) -> Pixels:
