@@ -28,7 +28,7 @@ def listing(folder):
     return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
-def test_what_is_left_out_of_a_photo_is_said(tmp_path, small):
+def test_what_is_left_out_of_a_photo_is_said(tmp_path, small, brief):
     pages = [Image.fromarray(small), Image.fromarray(255 - small)]
     path, protected = tmp_path / "pages.tif", tmp_path / "me.png"
     pages[0].save(path, save_all=True, append_images=pages[1:])
