@@ -117,8 +117,10 @@ def protect(
     format: Annotated[
         str | None, typer.Option(help=f"File format: {', '.join(shield.WRITABLE)}. Default: the photo's own.")
     ] = None,
-    quality: Annotated[int, typer.Option(help="Of JPEG and HEIF, 1 to 100.")] = DEFAULT.quality,
-    keep_exif: Annotated[bool, typer.Option("--keep-exif", help="Keep the EXIF that names no place.")] = False,
+    quality: Annotated[int, typer.Option(help="Of JPEG, HEIF and AVIF, 1 to 100.")] = DEFAULT.quality,
+    keep_exif: Annotated[
+        bool, typer.Option("--keep-exif", help="Keep the EXIF of camera and picture; no place, no person.")
+    ] = False,
     whole: Whole = False,
     force: Force = False,
     device: Device = DEFAULT.device,
@@ -604,6 +606,8 @@ def _show(report: Report, stream: Console) -> None:
         f"at most {face.max_levels} levels.",
         highlight=False,
     )
+    for note in report.original.notes:
+        stream.print(escape(note), highlight=False)
     stream.print(escape(report.sentence()), highlight=False)
     stream.print(escape(report.detector_sentence()), highlight=False)
     if report.adversaries:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,16 @@ import numpy as np
 import pillow_heif
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
-from PIL.Image import Transpose
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
 from shield.errors import PhotoError, RecipeError
+from shield.formats import Container, decoded, ended, opened
 
 JPEG_QUALITY = 95
 MAX_PIXELS = 100_000_000
+STRIP = 64  # rows
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ FORMATS: Mapping[str, FileFormat] = {
     "png": FileFormat("PNG", (".png",)),
     "webp": FileFormat("WEBP", (".webp",), longest_side=16_383, options={"lossless": True, "exact": True}),
     "heif": FileFormat("HEIF", (".heic", ".heif", ".hif"), lossy=True, options={"chroma": 444}),
+    "avif": FileFormat("AVIF", (".avif",), lossy=True, longest_side=32_768, options={"subsampling": "4:4:4"}),
     "bmp": FileFormat("BMP", (".bmp",), alpha=False),
     "tiff": FileFormat("TIFF", (".tif", ".tiff"), options={"compression": "tiff_adobe_deflate"}),
     "gif": FileFormat("GIF", (".gif",), writable=False),  # a palette of 256 colours would undo the change
@@ -60,44 +63,9 @@ BY_NAME |= {name: name for name in FORMATS}
 # Phones write MPO: a JPEG file with further pictures behind the first.
 _BY_PILLOW = {kind.pillow: name for name, kind in FORMATS.items()} | {"MPO": "jpeg"}
 WRITABLE = tuple(name for name, kind in FORMATS.items() if kind.writable)
-_READABLE = ", ".join(kind.pillow for kind in FORMATS.values())
+_OPENED = [kind.pillow for kind in FORMATS.values()]
+_READABLE = ", ".join(_OPENED)
 _NAMELESS = "The picture"
-
-_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
-_TURNS = {
-    2: Transpose.FLIP_LEFT_RIGHT,
-    3: Transpose.ROTATE_180,
-    4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
-}
-
-# A list of what stays, since in a TIFF file the same directory also holds the layout of the pixels, XMP and IPTC.
-_KEPT_TAGS = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.Copyright,
-)
-_KEPT_CAMERA_TAGS = {tag.value for tag in ExifTags.Base} - {
-    ExifTags.Base.MakerNote,
-    ExifTags.Base.GPSInfo,
-    ExifTags.Base.Orientation,
-    ExifTags.Base.ExifInteroperabilityOffset,
-    ExifTags.Base.ExifImageWidth,  # both are of the picture before it was turned upright
-    ExifTags.Base.ExifImageHeight,
-    ExifTags.Base.XMLPacket,
-    ExifTags.Base.UserComment,
-    ExifTags.Base.ImageUniqueID,  # from here on: who took the picture, and with which very camera
-    ExifTags.Base.CameraOwnerName,
-    ExifTags.Base.BodySerialNumber,
-    ExifTags.Base.LensSerialNumber,
-}
 
 # warnings.catch_warnings changes the whole process: two threads in it at once could leave warnings off for good.
 _QUIET = threading.Lock()
@@ -110,8 +78,8 @@ class Photo:
     """A decoded photo, upright.
 
     ``pixels``: RGB (H, W, 3), in the colours of the profile ``icc`` (None: sRGB). ``alpha``: (H, W), or None.
-    ``exif``: without position, thumbnail, maker's note and orientation; None where nothing is left.
-    ``format``: a key of FORMATS. ``sha256``: of the file's bytes, or of the pixels where there was no file.
+    ``exif``: of camera and picture alone; None where there is none. ``format``: a key of FORMATS. ``sha256``: of the
+    file's bytes, or of the pixels where there was no file. ``notes``: sentences on what was converted or left out.
     """
 
     pixels: NDArray[np.uint8]
@@ -121,6 +89,12 @@ class Photo:
     format: str
     sha256: str
     path: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def grey(self) -> bool:
+        """Whether red, green and blue are the same everywhere."""
+        return _is_grey(self.pixels)
 
     def __repr__(self) -> str:
         return f"Photo({str(self.path or '')!r}, {self.format}, {self.width} x {self.height})"
@@ -136,9 +110,14 @@ class Photo:
         return int(self.pixels.shape[0])
 
     def with_pixels(self, pixels: NDArray[np.uint8]) -> "Photo":
-        """The same photo with other ``pixels`` (H, W, 3); ``sha256`` stays that of the file it came from."""
+        """The same photo with other ``pixels`` (H, W, 3); ``sha256`` stays that of the file it came from.
+
+        A grey photo stays grey: of coloured pixels it takes the luma.
+        """
         if pixels.shape != self.pixels.shape or pixels.dtype != np.uint8:
             raise ValueError(f"expected uint8 {self.pixels.shape}, got {pixels.dtype} {pixels.shape}")
+        if self.grey and not _is_grey(pixels):
+            pixels = np.repeat(np.asarray(Image.fromarray(pixels).convert("L"))[..., None], 3, axis=2)
         return replace(self, pixels=pixels)
 
 
@@ -184,20 +163,41 @@ def as_path(path: str | Path) -> Path:
 def decode(data: bytes, name: str = _NAMELESS, path: Path | None = None) -> Photo:
     """The photo in the bytes ``data`` of a file; of several frames the first. Errors call it ``name``.
 
-    Colours of 16 bits become 8 bits: grey ones by rounding, RGB ones by Pillow, which drops the low byte.
+    More than 8 bits a channel are rounded to 8. A JPEG file without an end is read where all of its pixels are there.
     Raises PhotoError where the bytes are no photo, damaged, or more than MAX_PIXELS pixels.
     """
     if not data:
         raise PhotoError(f"{name} is empty; choose a photo.")
-    formats = [kind.pillow for kind in FORMATS.values()]
-    with _reading(name), Image.open(BytesIO(data), formats=formats) as image:
-        return _decoded(image, name, hashlib.sha256(data).hexdigest(), path)
+    with _reading(name):
+        try:
+            photo = _of_file(opened(data), name, path)
+        except OSError:
+            if (whole := _completed(data)) is None:
+                raise
+            photo = _of_file(opened(whole), name, path)
+    return replace(photo, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _of_file(file: Container, name: str, path: Path | None) -> Photo:
+    with Image.open(BytesIO(file.data), formats=_OPENED) as image:
+        return _of_picture(image, file, name, "", path)
+
+
+def _completed(data: bytes) -> bytes | None:
+    """A JPEG file with the end that it lacked, where no pixel is missing; else None."""
+    shown: NDArray[np.uint8] | None = None
+    for file in (ends := ended(data)):
+        pixels = np.asarray(Image.open(BytesIO(file), formats=["JPEG"]))
+        if shown is not None and not np.array_equal(shown, pixels):
+            return None
+        shown = pixels
+    return ends[0] if ends else None
 
 
 def from_image(image: Image.Image) -> Photo:
     """The photo in a Pillow picture, turned upright; its format is PNG unless Pillow knows one that shield reads."""
     with _reading(_NAMELESS):
-        photo = _decoded(image, _NAMELESS, "", None)
+        photo = _of_picture(image, None, _NAMELESS, "", None)
     return replace(photo, sha256=_pixel_hash(photo.pixels, photo.alpha))
 
 
@@ -262,68 +262,15 @@ def _check_size(width: int, height: int, name: str) -> None:
         raise PhotoError(_too_large(name))
 
 
-def _decoded(image: Image.Image, name: str, sha256: str, path: Path | None) -> Photo:
+def _of_picture(image: Image.Image, file: Container | None, name: str, sha256: str, path: Path | None) -> Photo:
     _check_size(image.width, image.height, name)
-    image.load()
-    exif = _exif(image)
-    turn = _TURNS.get(exif.get(ExifTags.Base.Orientation, 1))
-    pixels, alpha, icc = _rgb(image if turn is None else image.transpose(turn), name)
-    return Photo(pixels, alpha, icc, _stripped(exif), _BY_PILLOW.get(image.format or "", "png"), sha256, path)
+    found = decoded(image, file, name)
+    kind = _BY_PILLOW.get(image.format or "", "png")
+    return Photo(found.pixels, found.alpha, found.icc, found.exif, kind, sha256, path, found.notes)
 
 
-def _exif(image: Image.Image) -> Image.Exif:
-    try:
-        return image.getexif()
-    except Exception:  # broken EXIF takes nothing from the pixels
-        return Image.Exif()
-
-
-def _stripped(exif: Image.Exif) -> bytes | None:
-    try:
-        kept = Image.Exif()
-        kept.update({tag: exif[tag] for tag in _KEPT_TAGS if tag in exif})
-        camera = {tag: value for tag, value in exif.get_ifd(ExifTags.IFD.Exif).items() if tag in _KEPT_CAMERA_TAGS}
-        if camera:
-            kept[ExifTags.IFD.Exif] = camera
-        return kept.tobytes() if len(kept) else None
-    except Exception:  # as above
-        return None
-
-
-def _rgb(image: Image.Image, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, bytes | None]:
-    """Pixels (H, W, 3), alpha (H, W) and the profile that describes the pixels, of a picture in any mode."""
-    profile: bytes | None = image.info.get("icc_profile")
-    if image.mode.startswith("I"):
-        image = _eight_bit_grey(image, name)
-    if image.mode not in _MODES:
-        raise PhotoError(f"{name} stores its pixels as {image.mode}, which is no photo; save it as 8-bit RGB first.")
-    alpha = np.array(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
-    image, profile = _colour_managed(image, profile)
-    return np.array(image), alpha, profile
-
-
-def _eight_bit_grey(image: Image.Image, name: str) -> Image.Image:
-    levels = np.array(image).astype(np.int64)
-    if levels.min() < 0 or levels.max() > 65_535:
-        raise PhotoError(f"{name} holds grey levels outside 0..65535; save it with 8 or 16 bits first.")
-    return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
-
-
-def _colour_managed(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
-    """RGB of a picture, and its profile where that still describes it; grey and CMYK profiles are turned into sRGB."""
-    space = (profile or b"")[16:20]  # where an ICC header names the colour space
-    flat = image.convert("L") if image.mode in ("1", "LA") else image
-    if profile and (flat.mode, space) in (("L", b"GRAY"), ("CMYK", b"CMYK")):
-        return _to_srgb(flat, profile), None
-    return flat.convert("RGB"), profile if space == b"RGB " and flat.mode != "CMYK" else None
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    try:
-        converted = ImageCms.profileToProfile(image, BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except ImageCms.PyCMSError:  # a broken profile: as if there were none
-        converted = None
-    return converted or image.convert("RGB")
+def _is_grey(pixels: NDArray[np.uint8]) -> bool:
+    return all((row == row[:, :1]).all() for row in pixels)  # a coloured photo is told by its first rows
 
 
 # Writing
@@ -345,8 +292,9 @@ def output_format(photo: Photo, wanted: str | None) -> str:
 def encode(photo: Photo, format: str, *, quality: int = JPEG_QUALITY, keep_exif: bool = False) -> bytes:
     """The bytes of a file in ``format``, with the profile, and with ``photo.exif`` where ``keep_exif``.
 
-    ``quality``, 1..100, counts for JPEG and HEIF, both written 4:4:4; every other format is lossless. BMP holds neither
-    profile nor EXIF. TIFF is deflated, but not where EXIF is kept.
+    ``quality``, 1..100, counts for JPEG, HEIF and AVIF, all written 4:4:4; every other format is lossless. BMP holds
+    neither profile nor EXIF. TIFF is deflated, but not where EXIF is kept. A grey photo has one channel, but where a
+    profile describes three.
     Raises RecipeError on an unknown format or quality, PhotoError where the format cannot hold the photo.
     """
     kind = FORMATS[output_format(photo, format)]
@@ -379,6 +327,8 @@ def _options(photo: Photo, kind: FileFormat, quality: int, keep_exif: bool) -> d
     options = dict(kind.options)
     if kind.lossy:
         options["quality"] = quality
+    if _has_one_channel(photo):
+        options.pop("subsampling", None)  # there is no colour whose size it could choose
     if photo.icc:
         options["icc_profile"] = photo.icc
     if keep_exif and photo.exif:
@@ -388,17 +338,22 @@ def _options(photo: Photo, kind: FileFormat, quality: int, keep_exif: bool) -> d
 
 
 def _channels(photo: Photo, kind: FileFormat) -> NDArray[np.uint8]:
-    """(H, W, 3), or (H, W, 4) where there is alpha to write."""
+    """(H, W, 3), of a grey photo (H, W); one channel more where there is alpha to write."""
     if max(photo.width, photo.height) > kind.longest_side:
         raise PhotoError(
             f"{_name(photo)} is {photo.width} x {photo.height}, and {kind.pillow} ends at "
             f"{kind.longest_side} pixels a side; choose png or tiff."
         )
+    colours = photo.pixels[..., 0] if _has_one_channel(photo) else photo.pixels
     if photo.alpha is None or (not kind.alpha and photo.alpha.min() == 255):
-        return photo.pixels
+        return np.ascontiguousarray(colours)
     if not kind.alpha:
         raise PhotoError(f"{_name(photo)} is partly transparent, which {kind.pillow} cannot hold; choose png or webp.")
-    return np.dstack((photo.pixels, photo.alpha))
+    return np.dstack((colours, photo.alpha))
+
+
+def _has_one_channel(photo: Photo) -> bool:
+    return photo.grey and photo.icc is None  # a profile here describes three
 
 
 def _name(photo: Photo) -> str:
@@ -426,11 +381,16 @@ def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
 def shrink(image: Tensor, size: tuple[int, int]) -> Tensor:
     """``image`` (N, C, H, W), levels or in [0, 1], at a smaller ``size`` (height, width), anti-aliased, in [0, 1].
 
-    Levels become floats channel by channel, so that a large photo never stands in memory as floats.
+    Levels become floats in strips, so that a large photo never stands in memory as floats; the values are the same.
     """
     if image.dtype == torch.uint8:
-        return torch.cat([shrink(to_unit(channel), size) for channel in image.split(1, dim=1)], dim=1)
+        return torch.cat([shrink(_narrowed(channel, size[1]), size) for channel in image.split(1, dim=1)], dim=1)
     return F.interpolate(image, size=size, mode="bilinear", antialias=True)
+
+
+def _narrowed(levels: Tensor, width: int) -> Tensor:
+    strips = levels.split(STRIP, dim=2)
+    return torch.cat([shrink(to_unit(strip), (strip.shape[2], width)) for strip in strips], dim=2)
 
 
 def to_pixels(image: Tensor) -> NDArray[np.uint8]:

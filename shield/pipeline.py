@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import Begun, Bound, FaceLpips, Limits, LpipsBound, Steered, bounds
+from shield.bounds import Begun, Bound, FaceLpips, Grey, Limits, LpipsBound, Steered, bounds, seen_grey
 from shield.device import fast_precision, pick_device
-from shield.disruption import Disruption, Expectation, Term, in_step
+from shield.disruption import Disruption, Expectation, Loss, Term, in_step
 from shield.errors import BoundError, RecipeError
 from shield.faces import Face, warp
 from shield.lpips import load_lpips
@@ -36,7 +36,7 @@ from shield.photo import (
     round_to_levels,
 )
 from shield.recipe import Recipe
-from shield.region import Region, region_of, shares
+from shield.region import Region, region_of, shares, window_around
 from shield.results import Protection
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
 from shield.transforms import Codec, Find, Transform, View, load_transform
@@ -143,20 +143,24 @@ def _search(original: Candidate, region: Region, share: Tensor, progress: Progre
     bound = bound_of(recipe, working, region.working_face, window)
     if recipe.universal:
         bound = Begun(bound, working, universal_change(region, device))
+    loss: Loss = Disruption(terms)
+    if original.photo.grey:
+        loss, bound = seen_grey(loss), Grey(bound)
     attack = attacks[recipe.attack](recipe.steps)
-    return attack(Disruption(terms), working, bound, generator, progress) - working
+    return attack(loss, working, bound, generator, progress) - working
 
 
 def _on_the_photo(frame: framing.Frame, pixels: Pixels, region: Region, working: Tensor) -> Find:
     """``frame`` for the region's face, when the photo shows this working copy there; other faces as they were."""
     scale = working.shape[-1] / region.width, working.shape[-2] / region.height
+    window = window_around([region], pixels.shape[1], pixels.shape[0])
+    part, near = window.of(pixels), window.moved(region)
 
     def find(face: Face, sent: Tensor) -> Face:
         whole = F.interpolate(sent.detach(), size=working.shape[-2:], mode="bilinear", antialias=True)
-        change = region.enlarge(whole - working).cpu()
-        shown = _composed(pixels, [region], [change], [1.0], ANY)
-        (found,) = frame([region.face], pixels, shown)
-        return found.moved(region.left, region.top).scaled(*scale)
+        shown = _composed(part, [near], [whole - working], [1.0], ANY)
+        (found,) = frame([near.face], part, shown)
+        return found.moved(near.left, near.top).scaled(*scale)
 
     return find
 
@@ -213,11 +217,10 @@ def _fit(original: Candidate, regions: Sequence[Region], changes: Sequence[Tenso
 
     Every face has its own factor; one bisection finds them all. Raises BoundError where no factor will do.
     """
-    large = [region.enlarge(change).cpu() for region, change in zip(regions, changes, strict=True)]
     photo, recipe = original.photo, original.recipe
 
     def attempt(factors: Sequence[float]) -> tuple[Candidate, list[bool]]:
-        pixels = _composed(photo.pixels, regions, large, factors, recipe.levels)
+        pixels = _composed(photo.pixels, regions, changes, factors, recipe.levels)
         candidate = replace(original, photo=photo.with_pixels(pixels))
         return candidate, obeys(candidate)
 
@@ -271,7 +274,7 @@ def _refuse_if_saving_alone_exceeds(original: Candidate, obeys: Obeys) -> None:
 def _composed(
     pixels: Pixels, regions: Sequence[Region], changes: Sequence[Tensor], factors: Sequence[float], levels: int
 ) -> Pixels:
-    """The photo with every region's change, added, cut to ``levels`` and rounded."""
+    """The photo with every region's change, (1, 3, h, w) on its working copy, added, cut to ``levels`` and rounded."""
     top, left = min(region.top for region in regions), min(region.left for region in regions)
     around = slice(top, max(region.bottom for region in regions)), slice(left, max(region.right for region in regions))
     result = pixels.copy()
@@ -281,7 +284,8 @@ def _composed(
         for region, change, factor in zip(regions, changes, factors, strict=True):
             rows = slice(region.top - top, region.bottom - top)
             columns = slice(region.left - left, region.right - left)
-            total[rows, columns] += (255 * factor * change[0, channel]).numpy()
+            plane_of_change = region.enlarge(change[:, channel : channel + 1].cpu())[0, 0]
+            total[rows, columns] += plane_of_change.mul_(255 * factor).numpy()
         np.clip(total, -levels, levels, out=total)
         total += plane
         plane[:] = np.rint(total, out=total).clip(0, 255, out=total)

@@ -63,8 +63,8 @@ class Recipe:
     climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the search, at most.
     ``start``: what the search begins with, a "random" change or the "universal" one of models/; the attack "universal"
     is that change and no search.
-    ``format``: of the file (None: the photo's own); ``quality``: of JPEG and HEIF, 1..100. ``keep_exif``: keep the
-    EXIF that names no place. ``whole``: treat the picture as one region instead of looking for faces.
+    ``format``: of the file (None: the photo's own); ``quality``: of JPEG, HEIF and AVIF, 1..100. ``keep_exif``: keep
+    the EXIF of camera and picture. ``whole``: treat the picture as one region instead of looking for faces.
     ``device``: "auto" or a torch device.
 
     Raises RecipeError where a setting is unknown or out of range.

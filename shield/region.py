@@ -1,5 +1,6 @@
 """The part of a photo that belongs to a face: where the change lives, at what resolution, how it fades out."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.faces import Face, crop_matrix
-from shield.photo import shrink, to_levels
+from shield.photo import STRIP, shrink, to_levels
 
 LARGEST = 512  # px: side of the portrait framing in the working copy; the cost of a search does not grow beyond it
+GRID = 16  # px: JPEG works in squares of this side, where colour is kept at half size
+MARGIN = 64  # px: nothing further away reaches a pixel on a file's way
+ROOM = 0.25  # of the largest framing's side: for frames that see the face elsewhere, larger and turned
 FADE = 0.08  # of the framing's side: over this width the change fades out towards the region's border
 
 
@@ -72,11 +76,14 @@ class Region:
         """(1, 1, h, w) in [0, 1]: 1 inside the framing, fading to 0 at its border and beyond."""
         matrix = np.vstack([crop_matrix(self.local_face), (0, 0, 1)])
         inverse = torch.from_numpy(np.linalg.inv(matrix)).float()
-        y = torch.arange(self.height)[:, None] + 0.5
+        window = torch.empty(1, 1, self.height, self.width)
         x = torch.arange(self.width)[None, :] + 0.5
-        u, v = [_inside((a * x + b * y).add_(c)) for a, b, c in inverse[:2]]
-        ramp = torch.minimum(u, v).div_(FADE).clamp_(0, 1)  # in place: large photos are large
-        return ramp.square().mul_((-2 * ramp).add_(3))[None, None]
+        rows = (torch.arange(self.height)[:, None] + 0.5).split(STRIP)
+        for strip, y in zip(window[0, 0].split(STRIP), rows, strict=True):  # large photos are large
+            u, v = [_inside((a * x + b * y).add_(c)) for a, b, c in inverse[:2]]
+            ramp = torch.minimum(u, v).div_(FADE).clamp_(0, 1)
+            strip[:] = ramp.square().mul_((-2 * ramp).add_(3))
+        return window
 
 
 def _inside(coordinate: Tensor) -> Tensor:
@@ -89,6 +96,42 @@ def region_of(face: Face, width: int, height: int) -> Region:
     corners = crop_matrix(face) @ np.array([(0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 1)]).T
     (left, top), (right, bottom) = np.floor(corners.min(1)), np.ceil(corners.max(1))
     return Region(face, max(0, int(left)), max(0, int(top)), min(width, int(right)), min(height, int(bottom)))
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a photo that its faces need: their regions and what may reach into them on a file's way.
+
+    It begins on the grid on which JPEG and resizing work, so that in it a part fares as the whole does.
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def of(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """That part of a photo (H, W, 3); nothing is copied."""
+        return pixels[self.top : self.bottom, self.left : self.right]
+
+    def moved(self, region: Region) -> Region:
+        """A region in the coordinates of that part."""
+        sides = region.left - self.left, region.top - self.top, region.right - self.left, region.bottom - self.top
+        return Region(region.face.moved(self.left, self.top), *sides)
+
+
+def window_around(regions: Sequence[Region], width: int, height: int) -> Window:
+    """The window around these regions of a photo of that size."""
+    around = MARGIN + math.ceil(ROOM * max(region.face.side for region in regions))
+    top, left = min(region.top for region in regions) - around, min(region.left for region in regions) - around
+    bottom = max(region.bottom for region in regions) + around
+    right = max(region.right for region in regions) + around
+    return Window(
+        max(0, top) // GRID * GRID,
+        max(0, left) // GRID * GRID,
+        min(height, -(-bottom // GRID) * GRID),
+        min(width, -(-right // GRID) * GRID),
+    )
 
 
 def shares(regions: Sequence[Region]) -> list[Tensor]:

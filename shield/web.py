@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shield.formats import pixels_of
+
 Pixels = NDArray[np.uint8]
 
 JPEG_QUALITIES = (90, 75, 50)
@@ -29,4 +31,5 @@ def webp(pixels: Pixels, quality: int) -> Pixels:
 def _reopened(pixels: Pixels, format: str, **options: int | str) -> Pixels:
     file = BytesIO()
     Image.fromarray(pixels).save(file, format, **options)
-    return np.asarray(Image.open(file).convert("RGB"))
+    with Image.open(file) as image:
+        return pixels_of(image)

@@ -28,6 +28,19 @@ def listing(folder):
     return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
+def test_what_is_left_out_of_a_photo_is_said(tmp_path, small, brief):
+    pages = [Image.fromarray(small), Image.fromarray(255 - small)]
+    path, protected = tmp_path / "pages.tif", tmp_path / "me.png"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    pages[0].save(protected)
+    note = "Of its 2 pages one is left, the first; the others are left out."
+    result = run(app, ["verify", str(path), str(protected)])
+    assert note in " ".join(result.stdout.split())
+    verification = shield.verify(path, protected)
+    report = json.loads(verification.report.to_json())
+    assert report["schema"] == 4 and report["original"]["notes"] == [note] and report["protected"]["notes"] == []
+
+
 def test_protect_writes_prints_and_agrees_with_the_api(photo):
     result = run(app, ["protect", str(photo), "--steps", "10", "--seed", "7", "--format", "png"])
     assert result.exit_code == 0, result.output

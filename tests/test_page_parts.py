@@ -4,7 +4,7 @@ import html
 import os
 import threading
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -13,8 +13,9 @@ from PIL import Image
 import shield
 from shield.page import detect, job, private, protect
 from shield.page.complaint import sentence
-from shield.page.result import Shown
+from shield.page.result import Shown, shown
 from shield.page.status import progress_bar
+from shield.photo import open_photo
 
 
 def test_a_job_tells_how_far_it_is_and_gives_its_result():
@@ -128,6 +129,12 @@ def batch(monkeypatch, tmp_path, names, fails):
 
 def folders():
     return set(private.RESULTS.iterdir())
+
+
+def test_what_is_left_out_of_a_photo_is_shown_and_is_no_html(small, brief, tmp_path):
+    original = replace(open_photo(small), notes=("Of its <3> pages one is left.",))
+    result = shown("me", shield.verify(original, small), tmp_path, {})
+    assert "Of its &lt;3&gt; pages one is left." in result.verdict
 
 
 def test_photos_of_one_name_lie_apart_in_the_archive(monkeypatch, tmp_path):

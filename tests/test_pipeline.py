@@ -213,7 +213,7 @@ def test_save_writes_the_verified_bytes_a_report_and_a_sheet(tmp_path, protected
     assert sorted(tmp_path.iterdir()) == sorted(written)
     assert written[0].read_bytes() == protected.data
     report = json.loads(written[1].read_text())
-    assert report["schema"] == 3
+    assert report["schema"] == 4
     assert report["recipe"]["seed"] == QUICK.seed
     assert report["protected"]["sha256"] == read(written[0]).sha256
     assert set(report["weights"]) == set(shield.manifest())
@@ -320,6 +320,26 @@ def test_few_levels_still_leave_the_original(small):
     assert 0 < np.abs(change).max() <= 2
 
 
+def test_a_grey_photo_is_searched_and_saved_in_grey(tmp_path, small, monkeypatch):
+    """Every picture that a surrogate is asked about, in the search and of every control, has equal channels."""
+    looked = []
+    warped = pipeline.Term.__call__
+
+    def look(term, photo):
+        looked.append(photo.detach())
+        return warped(term, photo)
+
+    monkeypatch.setattr(pipeline.Term, "__call__", look)
+    path = tmp_path / "me.png"
+    Image.fromarray(small).convert("L").save(path)
+    protection, written = shield.protect_file(path, recipe=replace(QUICK, steps=3, start="universal"))
+    assert len(looked) == 4 and all((photo == photo[:, :1]).all() for photo in looked)
+    assert not (looked[0] == looked[-1]).all()
+    saved = Image.open(written[0])
+    assert saved.mode == "L" and (np.asarray(saved) != np.asarray(Image.open(path))).any()
+    assert protection.report.face_lpips <= QUICK.face_lpips
+
+
 def test_alpha_and_profile_travel(tmp_path, small):
     picture = Image.fromarray(small)
     picture.putalpha(Image.fromarray(np.tile(np.arange(64, 224, 0.5, dtype=float).astype(np.uint8), (320, 1))))
@@ -329,7 +349,7 @@ def test_alpha_and_profile_travel(tmp_path, small):
     _, written = shield.protect_file(path, recipe=shield.Recipe(steps=1))
     result = read(written[0])
     assert (result.alpha == np.asarray(picture.getchannel("A"))).all()
-    assert result.icc == profile
+    assert result.icc == read(path).icc is not None
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,21 @@
 from shield.bounds import l2, lab
 from shield.bounds.begun import Begun
 from shield.bounds.bound import Bound, Limits, Steered, bounds
+from shield.bounds.grey import Grey, seen_grey
 from shield.bounds.linf import Linf
 from shield.bounds.lpips import FaceLpips, LpipsBound
 
-__all__ = ["Begun", "Bound", "FaceLpips", "Limits", "Linf", "LpipsBound", "Steered", "bounds", "l2", "lab"]
+__all__ = [
+    "Begun",
+    "Bound",
+    "FaceLpips",
+    "Grey",
+    "Limits",
+    "Linf",
+    "LpipsBound",
+    "Steered",
+    "bounds",
+    "l2",
+    "lab",
+    "seen_grey",
+]

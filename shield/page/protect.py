@@ -21,7 +21,7 @@ from shield.page.workbench import Task, Values, Workbench
 
 ONE, MANY = 640, 240  # px: the longest side of a photo's preview, alone and among others
 KINDS = ("photo", "report", "sheet")  # what shield.protect_file writes, in this order
-PHOTOS = ["image", ".heic", ".heif", ".hif"]  # not every system knows that the latter are images
+PHOTOS = ["image", ".heic", ".heif", ".hif", ".avif"]  # not every system knows that the latter are images
 
 
 class ProtectTab:

@@ -100,7 +100,7 @@ def _widgets() -> dict[str, Component]:
             elem_id="format",
             min_width=140,
         )
-    widgets["keep_exif"] = gr.Checkbox(DEFAULT.keep_exif, label="Keep the EXIF that names no place")
+    widgets["keep_exif"] = gr.Checkbox(DEFAULT.keep_exif, label="Keep the EXIF of camera and picture")
     widgets["whole"] = gr.Checkbox(DEFAULT.whole, label="Treat the picture as one region: look for no faces")
     return widgets
 

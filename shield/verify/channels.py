@@ -1,7 +1,7 @@
 """What the web does to a file, with the real codecs: RGB pixels (H, W, 3) in, pixels out, maybe of another size."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -29,11 +29,18 @@ AS_SAVED = "none"
 class Channel:
     """``apply``: what happens to the pixels.
 
-    ``frame``: where the manipulator takes the faces of the original from.
+    ``frame``: where the manipulator takes the faces of the original from. ``of_part``: what happens to pixels that are
+    part of a photo with the given long side, where that counts.
     """
 
     apply: Callable[[Pixels], Pixels]
     frame: framing.Frame = framing.as_known
+    of_part: Callable[[Pixels, int], Pixels] | None = None
+
+    def within(self, long_side: int) -> "Channel":
+        """The same for parts of a photo with this long side."""
+        of_part = self.of_part
+        return self if of_part is None else replace(self, apply=lambda pixels: of_part(pixels, long_side))
 
 
 channels: Registry[Channel] = Registry("channel")
@@ -65,11 +72,11 @@ def blur(pixels: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(BLUR_SIGMA)))
 
 
-def social(pixels: Pixels) -> Pixels:
-    """What a social network does: long side at most 1080 px, JPEG 75."""
+def social(pixels: Pixels, long_side: int | None = None) -> Pixels:
+    """What a social network does to a photo with this long side, or to all of one: at most 1080 px, JPEG 75."""
+    factor = min(1.0, SOCIAL_SIDE / (long_side or max(pixels.shape[:2])))
     image = Image.fromarray(pixels)
-    image.thumbnail((SOCIAL_SIDE, SOCIAL_SIDE), Image.Resampling.LANCZOS)
-    return jpeg(np.asarray(image), SOCIAL_QUALITY)
+    return jpeg(np.asarray(_resized(image, factor)), SOCIAL_QUALITY)
 
 
 channels.register(AS_SAVED)(Channel(unchanged))
@@ -78,7 +85,7 @@ for _quality in JPEG_QUALITIES:
 channels.register(f"webp{WEBP_QUALITY}")(Channel(partial(webp, quality=WEBP_QUALITY)))
 channels.register("half")(Channel(half))
 channels.register("blur")(Channel(blur))
-channels.register("social")(Channel(social))
+channels.register("social")(Channel(social, of_part=social))
 channels.register("screenshot")(Channel(screenshot))
 channels.register("aligned")(Channel(unchanged, framing.aligned))
 channels.register("found")(Channel(unchanged, framing.found))

@@ -48,7 +48,9 @@ def sign_noise(
         before = region.crop(pixels, device)
         measure = FaceLpips(load_lpips(device), before, region.local_face)
         signs = 2 * torch.randint(2, before.shape, generator=random, dtype=torch.int8) - 1
-        dither = torch.rand(before.shape, generator=random)
+        dither = torch.rand(before.shape, generator=random, dtype=torch.float16)  # of a large face there is much
+        if (before == before[:, :1]).all():  # of a grey photo it is grey, or it would be seen by its colour
+            signs, dither = (part[:, :1].expand_as(part) for part in (signs, dither))
         noise = SignNoise(signs.to(device), dither.to(device), window.to(device))
         low, high = 0.0, LARGEST_NOISE
         for _ in range(BISECTIONS):

@@ -11,7 +11,7 @@ from shield.photo import FORMATS
 from shield.verify.channels import AS_SAVED
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
-SCHEMA = 3
+SCHEMA = 4
 PROTECTED, RESAVED, NOISE = "protected", "resaved", "noise"
 CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
 FOUND, SOCIAL = "found", "social"
@@ -85,13 +85,14 @@ class FaceReport:
 
 @dataclass(frozen=True)
 class FileReport:
-    """One file: what was read and how large it is."""
+    """One file: what was read and how large it is. ``notes``: sentences on what was converted or left out of it."""
 
     name: str | None
     sha256: str
     format: str
     width: int
     height: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

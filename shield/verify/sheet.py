@@ -13,6 +13,7 @@ AMPLIFICATION = 10
 PHOTO_HEIGHT, GAP, CAPTION = 384, 12, 20
 INK, PAPER, BROKEN, WHOLE = (32, 32, 36), (250, 250, 248), (20, 110, 60), (170, 40, 30)
 MOST_FACES = 4
+STRIP = 64  # rows of a photo made smaller
 
 Pixels = NDArray[np.uint8]
 _font = ImageFont.load_default
@@ -20,11 +21,9 @@ _font = ImageFont.load_default
 
 def difference(original: Pixels, protected: Pixels) -> Pixels:
     """The change, ten times amplified around mid-grey."""
-    change = protected.astype(np.int16)  # in place from here: large photos are large
-    change -= original
-    change *= AMPLIFICATION
-    change += 128
-    levels: Pixels = change.clip(0, 255, out=change).astype(np.uint8)
+    levels = np.empty_like(protected)
+    for row, before, after in zip(levels, original, protected, strict=True):  # large photos are large
+        row[:] = (AMPLIFICATION * (after.astype(np.int16) - before) + 128).clip(0, 255)
     return levels
 
 
@@ -32,9 +31,9 @@ def contact_sheet(
     original: Pixels, protected: Pixels, manipulations: Sequence[Manipulation], verdict: str
 ) -> Image.Image:
     """Original, protected photo and difference; below, per face and edit, the clean result over the broken one."""
-    amplified = difference(original, protected)
-    top = (original, "original"), (protected, "protected"), (amplified, f"difference x{AMPLIFICATION}")
-    rows = [_row([_captioned(_small(pixels), text) for pixels, text in top])]
+    top = [(_small(original), "original"), (_small(protected), "protected")]
+    top.append((_small(difference(original, protected)), f"difference x{AMPLIFICATION}"))
+    rows = [_row([_captioned(image, text) for image, text in top])]
     shown = sorted({m.face for m in manipulations})[:MOST_FACES]
     for face in shown:
         for surrogate in dict.fromkeys(m.surrogate for m in manipulations):
@@ -54,9 +53,12 @@ def sample_sheet(title: str, edits: Sequence[str], rows: Sequence[tuple[Pixels, 
 
 
 def _small(pixels: Pixels) -> Image.Image:
-    image = Image.fromarray(pixels)
-    width = max(1, round(image.width * PHOTO_HEIGHT / image.height))
-    return image.resize((width, PHOTO_HEIGHT), Image.Resampling.LANCZOS)
+    height, width = pixels.shape[:2]
+    factor = max(1, height // (2 * PHOTO_HEIGHT))
+    step = factor * STRIP  # in strips: to Pillow a large photo is a third larger still
+    strips = [np.asarray(Image.fromarray(pixels[top : top + step]).reduce(factor)) for top in range(0, height, step)]
+    size = max(1, round(width * PHOTO_HEIGHT / height)), PHOTO_HEIGHT
+    return Image.fromarray(np.concatenate(strips)).resize(size, Image.Resampling.LANCZOS)
 
 
 def _pairs(tiles: Sequence[Manipulation]) -> Image.Image:

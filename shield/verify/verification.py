@@ -4,7 +4,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
@@ -22,7 +22,7 @@ from shield.faces import Face, detect, whole_picture
 from shield.files import check_writable, report_paths, write_atomically
 from shield.photo import Photo, as_path, encode, open_photo, resaved
 from shield.recipe import Recipe
-from shield.region import region_of
+from shield.region import region_of, window_around
 from shield.surrogates import load_hardened, load_surrogates
 from shield.universal import FITTED_TO
 from shield.verify.adversaries import as_channels
@@ -138,22 +138,27 @@ def verify(
     faces = list(faces or find_faces(before, whole or settings.whole))
     regions = [region_of(face, before.width, before.height) for face in faces]
     visible = [face_visibility(before.pixels, after.pixels, region, place) for region in regions]
-    noise, noise_lpips = sign_noise(before.pixels, regions, [v.face_lpips for v in visible], settings.seed, place)
+    # From here on what is far from every face costs nothing.
+    window = window_around(regions, before.width, before.height)
+    shown, near = window.of(before.pixels), [window.moved(region) for region in regions]
+    noise, noise_lpips = sign_noise(shown, near, [v.face_lpips for v in visible], settings.seed, place)
     pictures = {
-        PROTECTED: after.pixels,
-        RESAVED: resaved(before, after.format, settings.quality),
+        PROTECTED: window.of(after.pixels),
+        RESAVED: resaved(replace(before, pixels=shown), after.format, settings.quality),
         NOISE: noise,
     }
+    web = {name: channel.within(max(before.width, before.height)) for name, channel in channels.items()}
+    nearby = [region.face for region in near]
     parts = load_surrogates(place)
     seen = _seen(recipe) if recipe else set()
     cleanable = {name: pictures[name] for name in (PROTECTED, RESAVED)}
-    ways = as_channels(regions) if adversaries else {}
+    ways = as_channels(near) if adversaries else {}
     tell = _counting(progress, len(pictures) * len(channels) + len(cleanable) * len(ways))
-    effects, manipulations = measure_effects(before.pixels, pictures, channels, faces, parts, seen, place, tell)
+    effects, manipulations = measure_effects(shown, pictures, web, nearby, parts, seen, place, tell)
     other_side: list[Effect] = []
     if adversaries:
         manipulators = [*parts, *load_hardened(place)]
-        other_side, _ = measure_effects(before.pixels, cleanable, ways, faces, manipulators, seen, place, tell)
+        other_side, _ = measure_effects(shown, cleanable, ways, nearby, manipulators, seen, place, tell)
     detections = measure_detections(before.pixels, after.pixels, faces, manipulations)
     report = Report(
         SCHEMA,
@@ -220,4 +225,4 @@ def _face(face: Face, visible: FaceVisibility, noise_lpips: float) -> FaceReport
 
 def _file(photo: Photo) -> FileReport:
     name = photo.path.name if photo.path else None
-    return FileReport(name, photo.sha256, photo.format, photo.width, photo.height)
+    return FileReport(name, photo.sha256, photo.format, photo.width, photo.height, photo.notes)

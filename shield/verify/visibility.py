@@ -76,9 +76,10 @@ def face_visibility(original: Pixels, changed: Pixels, region: Region, device: t
 @torch.no_grad()
 def photo_visibility(original: Pixels, changed: Pixels, regions: list[Region], device: torch.device) -> PhotoVisibility:
     """How visible the change of the whole photo is."""
-    before = shrink_to(to_levels(original).to(device), PHOTO_SIDE)
-    after = shrink_to(to_levels(changed).to(device), PHOTO_SIDE)
-    outside = (original != changed).any(axis=2)
+    before, after = (shrink_to(to_levels(pixels).to(device), PHOTO_SIDE) for pixels in (original, changed))
+    outside = np.empty(original.shape[:2], bool)
+    for row, one, other in zip(outside, original, changed, strict=True):  # a large photo is not copied
+        row[:] = (one != other).any(axis=1)
     for region in regions:
         outside[region.box] = False
     return PhotoVisibility(
