@@ -29,6 +29,7 @@ from shield.cli import app
 from shield.errors import InputError, PhotoError, RecipeError, WeightsError
 from shield.surrogates import Surrogate, imported, load_surrogate, load_surrogates, own, surrogates
 from shield.surrogates import surrogate as room
+from shield.verify import verification
 from shield.weights import imported_models, load_tensors, user_models_folder
 
 if sys.version_info >= (3, 11):
@@ -160,8 +161,14 @@ def test_without_a_name_or_size_family_and_file_make_them(home: Path, tmp_path: 
     assert imported_models()[entry.name].source == path.name
 
 
-def test_protect_and_verify_use_an_imported_model(mine: Path, photo: Path) -> None:
-    result = run(app, ["protect", str(photo), "--surrogate", "mine", "--steps", "2", "--json"])
+@pytest.fixture
+def one_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verification tries every network on the file as it is saved, and after nothing else."""
+    monkeypatch.setattr(verification, "channels", {"none": verification.channels["none"]})
+
+
+def test_protect_and_verify_use_an_imported_model(mine: Path, photo: Path, one_channel: None) -> None:
+    result = run(app, ["protect", str(photo), "--surrogate", "mine", "--steps", "2", "--no-robust", "--json"])
     assert result.exit_code in (0, 1), result.output
     report = json.loads(result.stdout)
     assert report["weights"]["mine"] == sha256(mine)
@@ -473,13 +480,19 @@ for _name, _promise in vars(test_surrogates).items():
 
 
 def test_the_example_is_short_and_runs(
-    other_parts: None, checkout: Path, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    other_parts: None,
+    one_channel: None,
+    checkout: Path,
+    photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     example = checkout / "examples" / "own_surrogate.py"
     assert len(example.read_text(encoding="utf-8").splitlines()) < 30
     monkeypatch.setattr(sys, "argv", [str(example), str(photo)])
     protect = shield.protect
-    monkeypatch.setattr(shield, "protect", lambda path, recipe: protect(path, replace(recipe, steps=1)))
+    quick = {"steps": 1, "transforms": shield.PLAIN}
+    monkeypatch.setattr(shield, "protect", lambda path, recipe: protect(path, replace(recipe, **quick)))
     runpy.run_path(str(example), run_name="__main__")
     assert capsys.readouterr().out.strip()
 
