@@ -387,7 +387,7 @@ def busy(number: int, folder: Path, file: Path, start: Barrier) -> None:
 
 def test_several_processes_at_once_lose_nothing(home: Path, tmp_path: Path) -> None:
     several = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
-    several.set_forkserver_preload([__name__])  # all of them import torch once
+    several.set_forkserver_preload(["shield", __name__])  # torch is imported once for all of them
     start = several.Barrier(WORKERS)
     files = [tmp_path / f"{number}.pth" for number in range(WORKERS)]
     for number, file in enumerate(files):
