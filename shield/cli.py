@@ -476,16 +476,23 @@ def import_model(
     family: Annotated[str, typer.Option("--as", help=f"What it is: {', '.join(shield.families)}.")],
     name: Annotated[str | None, typer.Option(help="What to call it. Default: the family's name and FILE's.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the faces it edits, in px. Default: the family's.")] = None,
+    attributes: Annotated[
+        str,
+        typer.Option(
+            help="What its conditions are, in the order of training: Black_Hair,Eyeglasses,... (of two data sets: "
+            "a,b+c,d), or 'published' for the authors' own. Default: numbers, for no file says it."
+        ),
+    ] = "",
 ) -> None:
     """Check FILE, convert it, and keep it in your model folder: from then on it is a surrogate in every command.
 
     The folder is the one that SHIELD_MODELS names, or shield/models in your user data. Exit codes: 0 done; 2 bad input.
     """
     with _reported():
-        entry = shield.import_model(file, family, name, size)
+        entry = shield.import_model(file, family, name, size, attributes)
     _say(
-        f"imported {entry.source} (sha256 {entry.source_sha256[:12]}...) as {entry.name}: {entry.what} "
-        f"Licence: {entry.licence}. Use it with --surrogate {entry.name}."
+        f"imported {entry.source} (sha256 {entry.source_sha256[:12]}...) as {entry.name}. {entry.what} "
+        f"{entry.training} Licence: {entry.licence}. Use it with --surrogate {entry.name}."
     )
 
 

@@ -42,10 +42,14 @@ class WeightsEntry:
 
 @dataclass(frozen=True)
 class ImportedEntry(WeightsEntry):
-    """One model that the user imported. ``source`` is the name of the file it was made from, of ``source_sha256``."""
+    """One model that the user imported. ``source`` is the name of the file it was made from, of ``source_sha256``.
+
+    ``attributes``: what its conditions are, as they were named when it was imported; "" where they were not.
+    """
 
     family: str
     source_sha256: str
+    attributes: str = ""
 
 
 Entry = TypeVar("Entry", bound=WeightsEntry)

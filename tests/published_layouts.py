@@ -5,6 +5,7 @@ Written from ../shared/CHECKPOINTS.md and bare arithmetic, so that shield's own 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from test_surrogates import published_layout
@@ -44,6 +45,13 @@ def ganimation(width: int = 64, units: int = 17) -> Shapes:
             if int(key.split(".")[1]) <= last:
                 shapes[key.replace("main", f"debug{number}", 1)] = shape
     return shapes
+
+
+def first_ganimation(width: int = 64, units: int = 17) -> Shapes:
+    """The authors' own: its two outputs are called otherwise, and nothing is repeated."""
+    other = {"im_reg.0.weight": "img_reg.0.weight", "im_att.0.weight": "attetion_reg.0.weight"}
+    shapes = ganimation(width, units)
+    return {other.get(key, key): shape for key, shape in shapes.items() if not key.startswith("debug")}
 
 
 def resnet(width: int = 64, downs: int = 2, inputs: int = 3, affine: bool = False, dropout: bool = False) -> Shapes:
@@ -148,11 +156,16 @@ def aggan_results(tensors: Tensors, faces: Tensor, conditions: Tensor) -> Tensor
     return (a * out[:, 1:] + (1 - a) * faces).clamp(-1, 1)
 
 
-def ganimation_results(tensors: Tensors, faces: Tensor, conditions: Tensor) -> Tensor:
+def ganimation_results(
+    tensors: Tensors, faces: Tensor, conditions: Tensor, colour: str = "im_reg", attention: str = "im_att"
+) -> Tensor:
     features = trunk_results(tensors, faces, conditions)
-    att = torch.sigmoid(F.conv2d(features, tensors["im_att.0.weight"], padding=3))
-    reg = torch.tanh(F.conv2d(features, tensors["im_reg.0.weight"], padding=3))
+    att = torch.sigmoid(F.conv2d(features, tensors[f"{attention}.0.weight"], padding=3))
+    reg = torch.tanh(F.conv2d(features, tensors[f"{colour}.0.weight"], padding=3))
     return (1 - att) * reg + att * faces
+
+
+first_ganimation_results = partial(ganimation_results, colour="img_reg", attention="attetion_reg")
 
 
 def resnet_results(tensors: Tensors, faces: Tensor, downs: int, dropout: bool = False) -> Tensor:
@@ -184,8 +197,8 @@ def cyclegan_results(tensors: Tensors, faces: Tensor, conditions: Tensor) -> Ten
     return resnet_results(tensors, faces, 2, dropout="model.10.conv_block.5.weight" not in tensors)
 
 
-def pix2pixhd_results(tensors: Tensors, faces: Tensor, conditions: Tensor) -> Tensor:
-    return resnet_results(tensors, faces, 4)
+def pix2pixhd_results(tensors: Tensors, faces: Tensor, conditions: Tensor, downs: int = 4) -> Tensor:
+    return resnet_results(tensors, faces, downs)
 
 
 def attgan_results(tensors: Tensors, faces: Tensor, conditions: Tensor) -> Tensor:
@@ -220,13 +233,16 @@ class Published:
     family: str
     layout: Callable[[int], Shapes]
     results: Callable[[Tensors, Tensor, Tensor], Tensor]
+    size: int = 32  # of the smallest pictures that it can be given
 
 
 PUBLISHED = {
     "stargan": Published("stargan", stargan, stargan_results),
     "stargan, RaFD": Published("stargan", lambda width: stargan(width, 8), stargan_results),
+    "stargan, two data sets": Published("stargan", lambda width: stargan(width, 15), stargan_results),
     "aggan": Published("aggan", aggan, aggan_results),
     "ganimation": Published("ganimation", ganimation, ganimation_results),
+    "ganimation, the first": Published("ganimation", first_ganimation, first_ganimation_results),
     "cyclegan": Published("cyclegan", resnet, cyclegan_results),
     "cyclegan, affine": Published("cyclegan", lambda width: resnet(width, affine=True), cyclegan_results),
     "cyclegan, affine, statistics": Published(
@@ -237,6 +253,15 @@ PUBLISHED = {
         "cyclegan", lambda width: resnet(width, affine=True, dropout=True), cyclegan_results
     ),
     "pix2pixhd": Published("pix2pixhd", lambda width: resnet(width, downs=4), pix2pixhd_results),
+    **{
+        f"pix2pixhd, {downs} deep": Published(
+            "pix2pixhd",
+            partial(resnet, downs=downs),
+            partial(pix2pixhd_results, downs=downs),
+            size=max(32, 2 ** (downs + 1)),
+        )
+        for downs in (1, 2, 3, 5)
+    },
     "attgan": Published("attgan", attgan, attgan_results),
     "attgan, injected": Published("attgan", lambda width: attgan(width, injections=1), attgan_results),
 }

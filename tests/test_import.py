@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,9 @@ import shield
 from shield import weights
 from shield.cli import app
 from shield.errors import InputError, PhotoError, RecipeError, WeightsError
-from shield.surrogates import Surrogate, load_surrogate, load_surrogates, own, surrogates
+from shield.surrogates import Surrogate, imported, load_surrogate, load_surrogates, own, surrogates
 from shield.surrogates import surrogate as room
+from shield.verify import verification
 from shield.weights import imported_models, load_tensors, user_models_folder
 
 if sys.version_info >= (3, 11):
@@ -70,7 +73,9 @@ def noise(size: int = 64) -> Tensor:
 
 
 def listing(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+    """What a folder holds, without the lock, which comes and goes."""
+    paths = [path for path in folder.iterdir() if path.name != ".lock"] if folder.exists() else []
+    return {path.name: path.read_bytes() for path in paths}
 
 
 # Import
@@ -78,9 +83,10 @@ def listing(folder: Path) -> dict[str, bytes]:
 
 def test_the_command_imports_says_so_and_records_everything(home: Path, checkpoint: Path) -> None:
     before = checkpoint.read_bytes()
-    result = run(app, ["models", "import", str(checkpoint), "--as", "stargan", "--name", "mine", "--size", "64"])
+    command = ["models", "import", str(checkpoint), "--as", "stargan", "--name", "mine", "--size", "64"]
+    result = run(app, [*command, "--attributes", "Black_Hair,Eyeglasses,Smiling,Male,Young"])
     assert result.exit_code == 0, result.output
-    for word in ("200000-G.ckpt", sha256(checkpoint)[:12], "Licence: MIT", "--surrogate mine"):
+    for word in ("200000-G.ckpt", sha256(checkpoint)[:12], "Eyeglasses; Smiling", "Licence: MIT", "--surrogate mine"):
         assert word in " ".join(result.stdout.split())
     assert checkpoint.read_bytes() == before
     assert sorted(listing(home)) == ["manifest.toml", "mine.safetensors"]
@@ -91,11 +97,33 @@ def test_the_command_imports_says_so_and_records_everything(home: Path, checkpoi
         "licence": "MIT",
         "source": "200000-G.ckpt",
         "size": 64,
-        "what": "Face manipulator: hair colour, sex, age.",
+        "what": "Face manipulator: Black_Hair; Eyeglasses; Smiling; Male; Young.",
         "training": "Imported as StarGAN, float16.",
         "family": "stargan",
         "source_sha256": sha256(checkpoint),
+        "attributes": "Black_Hair,Eyeglasses,Smiling,Male,Young",
     }
+    assert load_surrogate("mine", CPU).edits == ("Black_Hair", "Eyeglasses", "Smiling", "Male", "Young")
+
+
+def test_the_command_says_which_weights_it_took_and_that_it_numbered_the_edits(home: Path, tmp_path: Path) -> None:
+    torch.save({"g": WEIGHTS, "g_ema": WEIGHTS}, tmp_path / "x.pt")
+    result = run(app, ["models", "import", str(tmp_path / "x.pt"), "--as", "stargan", "--name", "mine"])
+    words = " ".join(result.stdout.split())
+    assert "Face manipulator: condition 1; condition 2; condition 3; condition 4; condition 5." in words
+    assert "from its smoothed weights g_ema; its conditions are numbered, since a file does not name them." in words
+
+
+def test_a_manifest_of_before_there_were_attributes_is_read(mine: Path) -> None:
+    path = mine.parent / "manifest.toml"
+    path.write_text("".join(row for row in path.read_text().splitlines(True) if not row.startswith("attributes")))
+    assert imported_models()["mine"].attributes == ""
+    assert load_surrogate("mine", CPU).edits[0] == "condition 1"
+
+
+def test_the_description_of_many_edits_is_cut_short(home: Path, tmp_path: Path) -> None:
+    torch.save(random_weights(layouts.stargan(2, 40)), tmp_path / "x.pt")
+    assert shield.import_model(tmp_path / "x.pt", "stargan").what.endswith("condition 8; 32 more.")
 
 
 def test_the_file_holds_the_weights_as_float16_without_statistics(mine: Path) -> None:
@@ -120,7 +148,7 @@ def test_an_imported_model_is_a_surrogate_at_once_and_reads_nothing_before_use(m
     assert shield.Recipe(surrogates=("mine",)).surrogates == ("mine",)
     surrogate = load_surrogate("mine", CPU)
     assert (surrogate.name, surrogate.size, surrogate.licence) == ("mine", 64, "MIT")
-    assert surrogate(noise()).shape == (2, 6, 3, 64, 64)
+    assert surrogate(noise()).shape == (2, 5, 3, 64, 64)
     mine.unlink()
     assert dict(surrogates).keys() >= {"mine", "stargan"}
 
@@ -133,8 +161,14 @@ def test_without_a_name_or_size_family_and_file_make_them(home: Path, tmp_path: 
     assert imported_models()[entry.name].source == path.name
 
 
-def test_protect_and_verify_use_an_imported_model(mine: Path, photo: Path) -> None:
-    result = run(app, ["protect", str(photo), "--surrogate", "mine", "--steps", "2", "--json"])
+@pytest.fixture
+def one_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verification tries every network on the file as it is saved, and after nothing else."""
+    monkeypatch.setattr(verification, "channels", {"none": verification.channels["none"]})
+
+
+def test_protect_and_verify_use_an_imported_model(mine: Path, photo: Path, one_channel: None) -> None:
+    result = run(app, ["protect", str(photo), "--surrogate", "mine", "--steps", "2", "--no-robust", "--json"])
     assert result.exit_code in (0, 1), result.output
     report = json.loads(result.stdout)
     assert report["weights"]["mine"] == sha256(mine)
@@ -186,6 +220,7 @@ def test_any_source_name_survives_the_manifest(mine: Path, tmp_path: Path) -> No
         ({"size": 130}, InputError, "The size is 130 px; StarGAN takes multiples of 4 from 32 to 1024"),
         ({"size": 0}, InputError, "The size is 0 px"),
         ({"size": 2048}, InputError, "The size is 2048 px"),
+        ({"attributes": "Black_Hair"}, InputError, "has 5 conditions, where 1 attributes are named; name every one"),
         ({"path": "nowhere.pth"}, InputError, r"nowhere\.pth cannot be read \(No such file or directory\)\.$"),
         ({"path": "."}, InputError, r"cannot be read \(Is a directory\)"),
         ({"family": "aggan"}, WeightsError, r"it fits StarGAN, so import it as stargan\.$"),
@@ -329,6 +364,69 @@ def test_a_model_of_a_family_that_is_gone_is_refused(mine: Path) -> None:
         load_surrogate("mine", CPU)
 
 
+# Several at once
+
+
+WORKERS, MODELS = 4, 3
+
+
+def busy(number: int, folder: Path, file: Path, start: Barrier) -> None:
+    """One process of several: imports, under a name that all want and names of its own, and removes one of those."""
+    os.environ["SHIELD_MODELS"] = str(folder)
+    torch.set_num_threads(1)
+    start.wait(60)
+    try:
+        shield.import_model(file, "stargan", "wanted", 64)
+        file.with_suffix(".won").touch()
+    except InputError:  # another was first
+        pass
+    for model in range(MODELS):
+        shield.import_model(file, "stargan", f"of-{number}-{model}", 64)
+    shield.remove_model(f"of-{number}-0")
+
+
+def test_several_processes_at_once_lose_nothing(home: Path, tmp_path: Path) -> None:
+    several = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    several.set_forkserver_preload(["shield", __name__])  # torch is imported once for all of them
+    start = several.Barrier(WORKERS)
+    files = [tmp_path / f"{number}.pth" for number in range(WORKERS)]
+    for number, file in enumerate(files):
+        torch.save(random_weights(layouts.stargan(2), number), file)
+    workers = [several.Process(target=busy, args=(n, home, file, start)) for n, file in enumerate(files)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * WORKERS
+    kept = {f"of-{number}-{model}" for number in range(WORKERS) for model in range(1, MODELS)}
+    assert imported_models().keys() == kept | {"wanted"}
+    assert {name: shield.check_weights(name) for name in imported_models()} == dict.fromkeys(imported_models())
+    [won] = [file for file in files if file.with_suffix(".won").exists()]
+    assert imported_models()["wanted"].source == won.name
+    assert listing(home).keys() == {"manifest.toml"} | {f"{name}.safetensors" for name in imported_models()}
+
+
+def test_a_folder_that_is_held_is_a_sentence_and_is_free_when_its_holder_is_killed(
+    mine: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imported, "PATIENCE", 0.1)
+    before = listing(mine.parent)
+    code = (
+        "import sys, time; from filelock import FileLock\n"
+        "with FileLock(sys.argv[1]): print('held', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", code, str(mine.parent / ".lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline().strip() == b"held"
+        for action in (lambda: shield.import_model(checkpoint, "stargan", "new"), lambda: shield.remove_model("mine")):
+            with pytest.raises(InputError, match=r"models is held by another shield; try again when that is done\.$"):
+                action()
+        assert listing(mine.parent) == before
+        holder.kill()
+    shield.import_model(checkpoint, "stargan", "new")
+    assert list(imported_models()) == ["mine", "new"]
+
+
 # Removal
 
 
@@ -382,13 +480,19 @@ for _name, _promise in vars(test_surrogates).items():
 
 
 def test_the_example_is_short_and_runs(
-    other_parts: None, checkout: Path, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    other_parts: None,
+    one_channel: None,
+    checkout: Path,
+    photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     example = checkout / "examples" / "own_surrogate.py"
     assert len(example.read_text(encoding="utf-8").splitlines()) < 30
     monkeypatch.setattr(sys, "argv", [str(example), str(photo)])
     protect = shield.protect
-    monkeypatch.setattr(shield, "protect", lambda path, recipe: protect(path, replace(recipe, steps=1)))
+    quick = {"steps": 1, "transforms": shield.PLAIN}
+    monkeypatch.setattr(shield, "protect", lambda path, recipe: protect(path, replace(recipe, **quick)))
     runpy.run_path(str(example), run_name="__main__")
     assert capsys.readouterr().out.strip()
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import shield
-from shield.errors import ShieldError, WeightsError
+from shield.errors import InputError, ShieldError, WeightsError
 from shield.faces import PORTRAIT
 from shield.surrogates import Surrogate, families, load_surrogate, surrogates
 from shield.surrogates.published import attgan, fit, ganimation, read_checkpoint
@@ -40,9 +40,9 @@ def saved(content: Any, folder: Path, name: str = "weights.pth") -> Path:
     return folder / name
 
 
-def imported(content: Any, family: str, folder: Path, size: int = SIZE) -> Editor:
+def imported(content: Any, family: str, folder: Path, size: int = SIZE, attributes: str = "") -> Editor:
     """What becomes of a file with this content."""
-    entry = shield.import_model(saved(content, folder), family, size=size)
+    entry = shield.import_model(saved(content, folder), family, size=size, attributes=attributes)
     surrogate = load_surrogate(entry.name, torch.device("cpu"))
     assert isinstance(surrogate, Editor)
     return surrogate
@@ -76,10 +76,11 @@ def test_the_network_has_the_published_keys_and_shapes(published: Published) -> 
     family = families[published.family]
     shapes = published.layout(64)
     with torch.device("meta"):
-        network, _ = family.build(empty(shapes))
+        network = family.build(empty(shapes)).network
     dropped = ("num_batches_tracked",) if family.statistics else ("num_batches_tracked", "running_mean", "running_var")
     wanted = {key: s for key, s in shapes.items() if not key.startswith("debug") and not key.endswith(dropped)}
-    assert shapes_of(network) == wanted
+    calls = {"img_reg.0.weight": "im_reg.0.weight", "attetion_reg.0.weight": "im_att.0.weight"}
+    assert shapes_of(network) == {calls.get(key, key): shape for key, shape in wanted.items()}
 
 
 @pytest.mark.parametrize(
@@ -114,8 +115,8 @@ def test_attgans_decoder_sees_the_channels_that_its_docstring_says() -> None:
 @every_layout
 def test_an_imported_file_computes_what_its_authors_do(published: Published, home: Path, tmp_path: Path) -> None:
     tensors = random_weights(published.layout(WIDTH))
-    surrogate = imported(tensors, published.family, tmp_path)
-    faces = noise()
+    surrogate = imported(tensors, published.family, tmp_path, published.size)
+    faces = noise(size=published.size)
     assert furthest(surrogate(faces), expected(published, tensors, surrogate, faces)) < 1e-4
 
 
@@ -125,8 +126,8 @@ def test_float16_costs_next_to_nothing(published: Published, home: Path, tmp_pat
         key: 1.0001 * value if value.is_floating_point() else value
         for key, value in random_weights(published.layout(WIDTH)).items()
     }
-    surrogate = imported(exact, published.family, tmp_path)
-    faces = noise()
+    surrogate = imported(exact, published.family, tmp_path, published.size)
+    faces = noise(size=published.size)
     assert furthest(surrogate(faces), expected(published, exact, surrogate, faces)) < 0.02
 
 
@@ -175,21 +176,101 @@ def swapped(tensors: Tensors) -> dict[str, Tensor]:
 # Edits
 
 
-def test_stargan_and_aggan_take_celebas_attributes_or_rafds_expressions() -> None:
-    for name in ("stargan", "aggan"):
-        assert families[name].build(empty(layouts.stargan(8) | layouts.aggan(8)))[1] == CELEBA
-    edits = families["stargan"].build(empty(layouts.stargan(8, 8)))[1]
-    assert list(edits) == list(RAFD) == sorted(RAFD)
-    assert torch.equal(torch.tensor(list(edits.values())), torch.eye(8))
+def edits_of(shapes: Shapes, family: str, attributes: str = "") -> dict[str, list[float]]:
+    edits = fit(families[family], random_weights(shapes), "a file", attributes).edits
+    return {name: list(vector) for name, vector in edits.items()}
 
 
-def test_conditions_of_which_nothing_is_known_are_numbered() -> None:
-    edits = families["stargan"].build(empty(layouts.stargan(8, 2)))[1]
-    assert edits == {"condition 1": (1, 0), "condition 2": (0, 1)}
-    edits = families["ganimation"].build(empty(layouts.ganimation(8, 3)))[1]
-    assert edits["condition 3"] == (0, 0, 1)
-    edits = families["attgan"].build(empty(layouts.attgan(8, 2)))[1]
-    assert edits == {"condition 1": (1, -0.5), "condition 2": (-0.5, 1)}
+@pytest.mark.parametrize("name", ["stargan", "aggan"])
+def test_the_authors_own_conditions_are_celebas_rafds_or_both_where_that_is_said(name: str) -> None:
+    def edits(count: int) -> dict[str, list[float]]:
+        return edits_of(getattr(layouts, name)(2, count), name, "published")
+
+    assert edits(5) == {name: list(vector) for name, vector in CELEBA.items()}
+    assert list(edits(8)) == list(RAFD) == sorted(RAFD)
+    assert list(edits(8).values()) == torch.eye(8).tolist()
+    assert list(edits(15)) == [*CELEBA, *RAFD]
+    with pytest.raises(InputError, match=r"has 6 conditions, the published ones have 5 or 8 or 15; name"):
+        edits(6)
+
+
+def test_a_network_of_two_data_sets_gets_both_masks_right() -> None:
+    """The solver of the authors puts the attributes of the first before those of the second, and behind them
+    (1, 0) where the first is meant and (0, 1) where the second is; the attributes of the other are 0 then."""
+    for attributes in ("", "published", "a,b,c,d,e+f,g,h,i,j,k,l,m"):
+        edits = edits_of(layouts.stargan(2, 15), "stargan", attributes)
+        for name, vector in edits.items():
+            first, second, mask = vector[:5], vector[5:13], vector[13:]
+            of_first = name in CELEBA or name in {f"condition {n}" for n in range(1, 6)} or name in set("abcde")
+            assert mask == ([1, 0] if of_first else [0, 1])
+            assert any(first) == of_first
+            assert sum(second) == (not of_first)
+        assert len(edits) == (14 if attributes == "published" else 13)
+    uneven = edits_of(layouts.stargan(2, 5), "stargan", "Smiling,Young+happy")
+    assert uneven == {"Smiling": [1, 0, 0, 1, 0], "Young": [0, 1, 0, 1, 0], "happy": [0, 0, 1, 0, 1]}
+
+
+def test_a_network_of_two_data_sets_computes_what_its_authors_does(home: Path, tmp_path: Path) -> None:
+    tensors = random_weights(layouts.stargan(WIDTH, 15))
+    surrogate = imported(tensors, "stargan", tmp_path, attributes="a,b,c,d,e+f,g,h,i,j,k,l,m")
+    faces = noise()
+    rows = [[*one, *[0] * 8, 1, 0] for one in torch.eye(5).tolist()]
+    rows += [[*[0] * 5, *one, 0, 1] for one in torch.eye(8).tolist()]
+    results = [layouts.stargan_results(tensors, 2 * faces - 1, torch.tensor([row, row])) for row in rows]
+    assert furthest(surrogate(faces), torch.stack(results, dim=1)) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["stargan", "aggan", "attgan"])
+def test_attributes_that_are_named_are_the_edits_in_their_order(name: str, home: Path, tmp_path: Path) -> None:
+    names = ["Black_Hair", "Eyeglasses", "Smiling", "Young", "Wearing_Hat"]
+    tensors = random_weights(getattr(layouts, name)(WIDTH, 5))
+    surrogate = imported(tensors, name, tmp_path, attributes=" Black_Hair,Eyeglasses, Smiling,Young,Wearing_Hat")
+    assert surrogate.edits == tuple(names)
+    faces = noise()
+    for number in range(5):
+        row = torch.full((2, 5), -0.5 if name == "attgan" else 0.0)
+        row[:, number] = 1
+        right = PUBLISHED[name].results(tensors, 2 * faces - 1, row)
+        assert furthest(surrogate(faces)[:, number], right) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("stargan", 2), ("stargan", 5), ("stargan", 8), ("aggan", 5), ("attgan", 13), ("attgan", 2)]
+)
+def test_conditions_that_nobody_names_are_numbered_whatever_their_number(name: str, count: int) -> None:
+    edits = edits_of(getattr(layouts, name)(2, count), name)
+    absent = -0.5 if name == "attgan" else 0
+    one = torch.full((count, count), absent).fill_diagonal_(1)
+    assert edits == {f"condition {number + 1}": row for number, row in enumerate(one.tolist())}
+
+
+def test_seventeen_action_units_need_no_names_and_others_do() -> None:
+    assert list(edits_of(layouts.ganimation(2), "ganimation")) == list(ganimation.EXPRESSIONS)
+    assert edits_of(layouts.ganimation(2, 3), "ganimation")["condition 3"] == [0, 0, 1]
+    assert list(edits_of(layouts.ganimation(2, 2), "ganimation", "AU1,AU2")) == ["AU1", "AU2"]
+
+
+@pytest.mark.parametrize(
+    ("family", "attributes", "words"),
+    [
+        ("stargan", "a,b,c", "has 5 conditions, where 3 attributes are named; name every one"),
+        ("stargan", "a,b,c,d,e,f", "has 5 conditions, where 6 attributes are named"),
+        ("stargan", "a,b,c,d+e", "5 conditions, and 2 of them are the mask of 2 data sets, where 5 attributes"),
+        ("stargan", "a,b,c,d,A", "attribute 'a' is named twice"),
+        ("stargan", "a,b,,d,e", "has no name"),
+        ("stargan", "a,b,c,d,\x1b[2J", "cannot be printed"),
+        ("attgan", "a,b+c", "two data sets; networks of this family know one"),
+        ("cyclegan", "a", "has no conditions, where 1 attributes are named"),
+    ],
+)
+def test_names_that_do_not_suit_the_network_are_refused(
+    family: str, attributes: str, words: str, home: Path, tmp_path: Path
+) -> None:
+    layout = {"stargan": layouts.stargan, "attgan": layouts.attgan, "cyclegan": layouts.resnet}[family]
+    with pytest.raises(InputError, match=words) as caught:
+        imported(random_weights(layout(2)), family, tmp_path, attributes=attributes)
+    assert "\x1b" not in str(caught.value)
+    assert not home.exists()
 
 
 def test_ganimations_action_units_are_fifths_in_openfaces_order() -> None:
@@ -206,7 +287,7 @@ def test_attgans_attributes_are_halves_and_the_edited_one_is_whole() -> None:
     words = {"Mouth_Slightly_Open": "mouth open", "Mustache": "moustache", "Pale_Skin": "pale"}
     names = [words.get(attribute, attribute.lower().replace("_", " ")) for attribute in ATTRIBUTES]
     assert list(attgan.ATTRIBUTES) == names
-    edits = attgan.edits_for(13)
+    edits = attgan.EDITS
     assert len(edits) == 6
     for edit, vector in edits.items():
         edited, sex, age = edit.split(", ")
@@ -227,59 +308,125 @@ def test_framing_is_the_portraits_which_is_close_to_celebas_centre_crop() -> Non
 # Ways to save
 
 
-def wrapped(tensors: Tensors, way: str) -> Any:
-    return {
-        "bare": tensors,
-        "parallel": {f"module.{key}": value for key, value in tensors.items()},
-        "G": {"G": tensors, "D": {"main.0.weight": torch.ones(1)}, "optim_G": {"state": {}, "param_groups": []}},
-        "G, parallel": {"G": {f"module.{key}": value for key, value in tensors.items()}},
-        "gen_test": {"gen_test": tensors},
-        "g_ema": {"g_ema": tensors, "latent_avg": torch.ones(1)},
-        "state_dict": {"state_dict": tensors, "epoch": 3},
-        "model": {"model": tensors},
-        "state_dict, G": {"state_dict": {"G": tensors}},
-        "preprocessing": {**tensors, "preprocessing.mean": torch.ones(3), "preprocessing_std": torch.ones(3)},
-        "half": {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()},
-        "parameters": {
-            key: nn.Parameter(value) if value.is_floating_point() else value for key, value in tensors.items()
-        },
-    }[way]
+Parts = Mapping[str, Any]
+OTHER = {"main.0.weight": torch.ones(1), "main.1.bias": torch.zeros(3)}  # of the networks beside the generator
 
 
-WAYS = (
-    "bare",
-    "parallel",
-    "G",
-    "G, parallel",
-    "gen_test",
-    "g_ema",
-    "state_dict",
-    "model",
-    "state_dict, G",
-    "preprocessing",
-    "half",
-    "parameters",
-)
+def before(prefix: str, tensors: Parts) -> dict[str, Any]:
+    return {f"{prefix}.{key}": value for key, value in tensors.items()}
 
 
+def optimiser() -> dict[str, Any]:
+    return {"state": {0: {"step": torch.ones(())}}, "param_groups": [{"lr": 1e-4}]}
+
+
+# How a file with these tensors may look: as its authors save it, and as whoever trains anew does.
+WAYS: dict[str, Callable[[Parts], Any]] = {
+    "bare": dict,
+    "parallel": lambda tensors: before("module", tensors),
+    "parallel twice": lambda tensors: before("module.module", tensors),
+    "compiled": lambda tensors: before("_orig_mod", tensors),
+    "compiled, parallel": lambda tensors: before("module._orig_mod", tensors),
+    "parallel, compiled": lambda tensors: before("_orig_mod.module", tensors),
+    "compiled within": lambda tensors: {key.replace(".", "._orig_mod.", 1): value for key, value in tensors.items()},
+    "G": lambda tensors: {"G": tensors, "D": OTHER, "optim_G": optimiser()},
+    "G, parallel": lambda tensors: {"G": before("module", tensors)},
+    "netG": lambda tensors: {"netG": tensors, "netD": OTHER, "opt": {"name": "x"}},
+    "generator": lambda tensors: {"epoch": 7, "generator": tensors, "discriminator": OTHER},
+    "gen_test": lambda tensors: {"gen": OTHER, "gen_test": tensors},
+    "g_ema": lambda tensors: {"g": OTHER, "g_ema": tensors, "latent_avg": torch.ones(1)},
+    "state_dict": lambda tensors: {"state_dict": tensors, "epoch": 3},
+    "model_state_dict": lambda tensors: {"model_state_dict": tensors, "optimizer_state_dict": optimiser()},
+    "generator_state_dict": lambda tensors: {"generator_state_dict": tensors, "discriminator_state_dict": OTHER},
+    "model": lambda tensors: {"model": tensors},
+    "state_dict, G": lambda tensors: {"state_dict": {"G": tensors}},
+    "Lightning": lambda tensors: {
+        "epoch": 3,
+        "pytorch-lightning_version": "2.5",
+        "state_dict": before("generator", tensors) | before("discriminator", OTHER) | {"loss.weight": torch.ones(2)},
+        "optimizer_states": [optimiser()],
+        "callbacks": {"ModelCheckpoint": {"best_model_score": torch.ones(())}},
+    },
+    "Lightning, compiled": lambda tensors: {"state_dict": before("generator._orig_mod", tensors)},
+    "Lightning, model": lambda tensors: {"state_dict": before("model", tensors)},
+    "prefix netG": lambda tensors: before("netG", tensors) | before("netD", OTHER),
+    "prefix generator": lambda tensors: before("generator", tensors),
+    "preprocessing": lambda tensors: {
+        **tensors,
+        "preprocessing.mean": torch.ones(3),
+        "preprocessing_std": torch.ones(3),
+    },
+    "half": lambda tensors: {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()},
+    "parameters": lambda tensors: {k: nn.Parameter(v) if v.is_floating_point() else v for k, v in tensors.items()},
+    "averaged": lambda tensors: {"n_averaged": torch.tensor(9), **before("module", tensors)},
+}
+
+
+@pytest.mark.parametrize("published", ["stargan", "cyclegan"])  # whose keys begin with "model" by themselves
 @pytest.mark.parametrize("way", WAYS)
-def test_every_published_wrapper_and_prefix_is_taken_off(way: str, tmp_path: Path) -> None:
-    family, tensors = families["stargan"], random_weights(layouts.stargan(WIDTH))
-    checkpoint = read_checkpoint(saved(wrapped(tensors, way), tmp_path))
-    network, _ = fit(family, checkpoint.tensors, "x")
-    assert all(torch.equal(value, tensors[key]) for key, value in network.state_dict().items())
-    assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
+def test_every_published_wrapper_and_prefix_is_taken_off(way: str, published: str, tmp_path: Path) -> None:
+    family, tensors = families[published], random_weights(PUBLISHED[published].layout(2))
+    checkpoint = read_checkpoint(saved(WAYS[way](tensors), tmp_path))
+    weights = fit(family, checkpoint.tensors, "x").network.state_dict()
+    assert all(torch.equal(value, tensors[key]) for key, value in weights.items())
+    assert {value.dtype for value in weights.values()} == {torch.float32}
 
 
-def test_the_old_format_of_torch_and_safetensors_are_read_too(tmp_path: Path) -> None:
+SMOOTHED: dict[str, Callable[[Parts, Parts], Any]] = {
+    "g_ema": lambda plain, smooth: {"g": plain, "d": OTHER, "g_ema": smooth},
+    "G_ema": lambda plain, smooth: {"G_ema": smooth, "G": plain},
+    "netG_ema": lambda plain, smooth: {"netG": plain, "netG_ema": smooth},
+    "gen_test": lambda plain, smooth: {"gen": plain, "gen_test": smooth},
+    "params_ema": lambda plain, smooth: {"params": plain, "params_ema": before("module", smooth)},
+    "G_ema_state_dict": lambda plain, smooth: {"G_state_dict": plain, "G_ema_state_dict": smooth},
+    "state_dict.generator_ema": lambda plain, smooth: {
+        "state_dict": before("generator", plain) | before("generator_ema", smooth)
+    },
+    "ema.ema_model": lambda plain, smooth: {
+        "model": plain,
+        "ema": before("online_model", plain) | before("ema_model.module", smooth) | {"step": torch.ones(())},
+    },
+}
+
+
+@pytest.mark.parametrize("part", SMOOTHED)
+def test_smoothed_weights_are_preferred_and_it_is_said(part: str, home: Path, tmp_path: Path) -> None:
+    plain, smooth = (random_weights(layouts.stargan(2), seed) for seed in (1, 2))
+    path = saved(SMOOTHED[part](plain, smooth), tmp_path)
+    checkpoint = read_checkpoint(path)
+    assert (checkpoint.part, checkpoint.smoothed) == (part, True)
+    assert all(torch.equal(value, smooth[key]) for key, value in checkpoint.tensors.items() if key in smooth)
+    assert f"float16, from its smoothed weights {part};" in shield.import_model(path, "stargan").training
+
+
+@pytest.mark.parametrize("nothing", [None, {}, 0.999, {"decay": 0.999, "shadow_params": [torch.ones(1)]}])
+def test_smoothing_that_was_off_is_not_preferred(nothing: Any, home: Path, tmp_path: Path) -> None:
+    tensors = random_weights(layouts.stargan(2))
+    path = saved({"G": tensors, "G_ema": nothing}, tmp_path)
+    checkpoint = read_checkpoint(path)
+    assert (checkpoint.part, checkpoint.smoothed) == ("G", False)
+    assert "smoothed" not in shield.import_model(path, "stargan").training
+
+
+def test_every_format_is_known_by_what_it_is_whatever_the_ending(tmp_path: Path) -> None:
     tensors = random_weights(layouts.stargan(WIDTH))
-    old, new = tmp_path / "200000-G.ckpt", tmp_path / "G.safetensors"
-    torch.save(tensors, old, _use_new_zipfile_serialization=False)
-    save_file(tensors, new)
-    for path in (old, new):
-        found = read_checkpoint(path).tensors
-        assert found.keys() == tensors.keys()
-        assert all(torch.equal(found[key], tensors[key]) for key in tensors)
+    for number, ending in enumerate((".safetensors", ".SAFETENSORS", ".pth", ".ckpt", ".bin", "")):
+        old, new, safe = (tmp_path / f"{number}{kind}{ending}" for kind in ("old", "new", "safe"))
+        torch.save(tensors, old, _use_new_zipfile_serialization=False)
+        torch.save(tensors, new)
+        save_file(before("generator", tensors), safe)
+        for path in (old, new, safe):
+            found = read_checkpoint(path).tensors
+            assert found.keys() == tensors.keys()
+            assert all(torch.equal(found[key], tensors[key]) for key in tensors)
+
+
+def test_half_a_safetensors_file_is_refused_whatever_the_ending(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    save_file(STARGAN, path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(WeightsError, match=r"x\.pth is no safetensors file or not a whole one"):
+        read_checkpoint(path)
 
 
 def test_batchnorm_keeps_its_statistics_and_instancenorm_does_not() -> None:
@@ -309,8 +456,8 @@ def test_the_promises_are_those_of_test_surrogates() -> None:
 
 @every_layout
 def test_training_mode_changes_nothing(published: Published, home: Path, tmp_path: Path) -> None:
-    surrogate = imported(random_weights(published.layout(WIDTH)), published.family, tmp_path)
-    faces = noise()
+    surrogate = imported(random_weights(published.layout(WIDTH)), published.family, tmp_path, published.size)
+    faces = noise(size=published.size)
     evaluated = surrogate(faces)
     assert torch.equal(surrogate.train()(faces), evaluated)
 
@@ -341,6 +488,13 @@ def refused(content: Any, family: str, folder: Path, words: str, error: type[Shi
 STARGAN = random_weights(layouts.stargan(WIDTH))
 
 
+def itself() -> dict[str, Any]:
+    """A file that holds itself."""
+    content: dict[str, Any] = {}
+    content["G"] = content
+    return content
+
+
 @pytest.mark.parametrize(
     ("content", "family", "words"),
     [
@@ -361,7 +515,12 @@ STARGAN = random_weights(layouts.stargan(WIDTH))
         (layouts.aggan(WIDTH), "stargan", "it fits AGGAN .* so import it as aggan"),
         (layouts.ganimation(WIDTH), "stargan", "it fits GANimation, so import it as ganimation"),
         (layouts.resnet(WIDTH, downs=4), "cyclegan", "it fits pix2pixHD, so import it as pix2pixhd"),
-        (layouts.resnet(WIDTH), "pix2pixhd", "it fits CycleGAN, so import it as cyclegan"),
+        (
+            {"model.1.weight": (1, 3, 7, 7), "model.1.bias": (1,), "model.40.conv_block.1.weight": (1,)},
+            "pix2pixhd",
+            "its pictures are halved 12 times, expected once at least, and up to 1024 px",
+        ),
+        (layouts.stargan(WIDTH), "pix2pixhd", r"has no model\.1\.weight; it fits StarGAN"),
         (layouts.attgan(WIDTH), "stargan", "it fits AttGAN, so import it as attgan"),
         (layouts.resnet(WIDTH, downs=4, inputs=36), "pix2pixhd", "label maps of 36 channels, expected an editor"),
         (layouts.resnet(WIDTH, inputs=1), "cyclegan", "takes 1 channels, expected the 3 of a photo"),
@@ -385,12 +544,15 @@ STARGAN = random_weights(layouts.stargan(WIDTH))
             "attgan",
             "-55",
         ),
-        ({"G": {}}, "stargan", "where tensors by name are expected"),
+        ({"G": {}}, "stargan", "holds 'G', a dict, where only tensors are expected"),
+        ({}, "stargan", "holds a dict, where tensors by name are expected"),
         ([1, 2], "stargan", "holds a list, where tensors by name are expected"),
         (torch.ones(3), "stargan", "holds a Tensor, where tensors by name are expected"),
-        ({"netG": dict(STARGAN)}, "stargan", "holds 'netG', a dict.*state_dict alone, or under one of the keys G, "),
+        ({"artist": dict(STARGAN)}, "stargan", "holds 'artist', a dict.*state_dict alone, or under one of the keys G,"),
+        ({**STARGAN, "module.main.0.weight": torch.ones(1)}, "stargan", "holds 'main.0.weight' twice, once as 'module"),
         ({**STARGAN, "epoch": 3}, "stargan", "holds 'epoch', a int"),
         ({3: torch.ones(1)}, "stargan", "holds 3, a Tensor"),
+        (itself(), "stargan", "holds 'G', a dict"),
     ],
 )
 def test_what_is_not_the_network_is_refused(content: Any, family: str, words: str, home: Path, tmp_path: Path) -> None:

@@ -218,14 +218,14 @@ def small_generator(width: int = 4, conditions: int = 5, blocks: int = 2) -> Sta
 @pytest.mark.parametrize(("width", "conditions", "blocks"), [(4, 5, 2), (6, 17, 1), (3, 1, 3)])
 def test_widths_and_blocks_are_read_off_the_tensors(width: int, conditions: int, blocks: int) -> None:
     generator = small_generator(width, conditions, blocks)
-    loaded, _ = fit(STARGAN, generator.state_dict(), "a file")
+    loaded = fit(STARGAN, generator.state_dict(), "a file").network
     faces, vector = 2 * noise(1, 16) - 1, torch.ones(1, conditions)
     assert torch.equal(loaded(faces, vector), generator(faces, vector))
 
 
 def test_half_precision_weights_load_in_full_precision() -> None:
     halves = {key: value.half() for key, value in small_generator().state_dict().items()}
-    loaded = fit(STARGAN, halves, "a file")[0].state_dict()
+    loaded = fit(STARGAN, halves, "a file").network.state_dict()
     assert {value.dtype for value in loaded.values()} == {torch.float32}
     assert all(torch.equal(loaded[key], halves[key].float()) for key in halves)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from shield.surrogates.published.conditions import Conditions, Edits
 from shield.surrogates.published.cyclegan import STEPS
-from shield.surrogates.published.family import Editor, Edits, Family, Tensors
+from shield.surrogates.published.family import Editor, Family, Plan, Tensors
 from shield.surrogates.published.resnet import resnet
 from shield.surrogates.shipped import shipped
 from shield.surrogates.surrogate import surrogates
@@ -31,17 +32,18 @@ class Directions(nn.Module):
         return torch.cat(parts)[torch.cat(rows).argsort()]
 
 
-def build(tensors: Tensors) -> tuple[nn.Module, Edits]:
+def build(tensors: Tensors) -> Plan:
     """The network whose sizes the tensors have. Raises MisfitError."""
-    generators = []
+    plans = []
     for number in range(len(EDITS)):
         prefix = f"directions.{number}."
         own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-        generators.append(resnet(own, STEPS))
-    return Directions(generators), EDITS
+        plans.append(resnet(own, STEPS))
+    return Plan(Directions(plan.network for plan in plans), len(EDITS), plans[0].sides)
 
 
-BOTH_WAYS = Family("CycleGAN, both directions", "Apache-2.0", "Face manipulator: sex.", 128, 2**STEPS, build)
+DIRECTIONS = Conditions(published={len(EDITS): EDITS}, certain=True)
+BOTH_WAYS = Family("CycleGAN, both directions", "Apache-2.0", "Face manipulator", 128, build, DIRECTIONS)
 
 
 @surrogates.register("cyclegan")

@@ -2,7 +2,8 @@
 
 import torch
 
-from shield.surrogates.published.family import Editor, Edits, Family, fit
+from shield.surrogates.published.conditions import Edits
+from shield.surrogates.published.family import Editor, Family, fit
 from shield.weights import load_tensors, manifest
 
 
@@ -12,5 +13,5 @@ def shipped(name: str, family: Family, edits: Edits, device: torch.device) -> Ed
     Raises WeightsError where the file is missing, altered, or does not fit the network exactly.
     """
     entry = manifest()[name]
-    network, _ = fit(family, load_tensors(name), entry.file)
+    network = fit(family, load_tensors(name), entry.file).network
     return Editor(name, entry.licence, family.framing, network, edits, entry.size).to(device)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from shield.surrogates.published.family import Edits
+from shield.surrogates.published.conditions import Edits
 from shield.training.data import BalancedSampler, FaceSet, varied
 from shield.training.hardening import Hardening, changed
 from shield.training.reader import Reader

@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from shield.surrogates.generator import trunk, with_conditions
-from shield.surrogates.published.family import Edits, Family, Tensors, families
-from shield.surrogates.published.trunk import edits_for, trunk_sizes
+from shield.surrogates.published.family import Family, Plan, Tensors, families, sides
+from shield.surrogates.published.trunk import ATTRIBUTES, MULTIPLE, trunk_sizes
 
 
 class AGGANGenerator(nn.Module):
@@ -24,18 +24,11 @@ class AGGANGenerator(nn.Module):
         return result.clamp(-1, 1)  # content has no tanh: the authors clamp where they save
 
 
-def build(tensors: Tensors) -> tuple[nn.Module, Edits]:
+def build(tensors: Tensors) -> Plan:
     sizes = trunk_sizes(tensors)
-    return AGGANGenerator(*sizes), edits_for(sizes.conditions)
+    return Plan(AGGANGenerator(*sizes), sizes.conditions, sides(MULTIPLE))
 
 
 AGGAN = families.register("aggan")(
-    Family(
-        "AGGAN (AttentionGAN v1)",
-        "CC BY-NC-SA",
-        "Face manipulator with attention: hair colour, sex, age.",
-        size=128,
-        multiple=4,
-        build=build,
-    )
+    Family("AGGAN (AttentionGAN v1)", "CC BY-NC-SA", "Face manipulator with attention", 128, build, ATTRIBUTES)
 )

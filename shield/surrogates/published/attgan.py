@@ -1,6 +1,5 @@
 """AttGAN as published: elvisyjlin/AttGAN-PyTorch (He et al. 2019, arXiv 1711.10678)."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -9,7 +8,8 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from shield.faces import Framing
 from shield.surrogates.generator import with_conditions
-from shield.surrogates.published.family import Edits, Family, MisfitError, Tensors, dimensions, families, numbered
+from shield.surrogates.published.conditions import Conditions, Edits
+from shield.surrogates.published.family import Family, MisfitError, Plan, Tensors, dimensions, families, sides
 
 ATTRIBUTES = (
     "bald",
@@ -39,6 +39,15 @@ EDITS_OF = {
 ENCODER = (1, 2, 4, 8, 16)  # channels of the layers, in units of the first one's
 DECODER = (16, 8, 4, 2)  # the last layer is not among them: it has the 3 of a picture
 CROP = 170 / 178  # the authors cut 170 px out of CelebA, StarGAN's 178
+
+
+def vector(edited: str, *there: str) -> tuple[float, ...]:
+    """The published attributes of a face with those in ``there`` and with the one that is edited."""
+    return tuple(EDITED if name == edited else STRENGTH if name in there else -STRENGTH for name in ATTRIBUTES)
+
+
+EDITS: Edits = {edit: vector(*words) for edit, words in EDITS_OF.items()}
+CONDITIONS = Conditions(published={len(ATTRIBUTES): EDITS}, present=EDITED, absent=-STRENGTH)
 
 
 class Layer(nn.Module):
@@ -96,7 +105,7 @@ class AttGANGenerator(nn.Module):
         return x
 
 
-def build(tensors: Tensors) -> tuple[nn.Module, Edits]:
+def build(tensors: Tensors) -> Plan:
     width = dimensions(tensors, "enc_layers.0.layers.0.weight")[0]
     attributes = dimensions(tensors, "dec_layers.0.layers.0.weight")[0] - ENCODER[-1] * width
     if attributes < 1:
@@ -109,30 +118,17 @@ def build(tensors: Tensors) -> tuple[nn.Module, Edits]:
         more = dimensions(tensors, f"dec_layers.{i + 1}.layers.0.weight")[0] - made
         shortcuts += more in (made // 2, made // 2 + attributes)
         injections += more in (attributes, made // 2 + attributes)
-    return AttGANGenerator(width, attributes, shortcuts, injections), edits_for(attributes)
-
-
-def vector(names: Sequence[str], edited: str, there: Sequence[str] = ()) -> tuple[float, ...]:
-    """The attributes ``names`` of a face with those in ``there`` and with the one that is edited."""
-    return tuple(EDITED if name == edited else STRENGTH if name in there else -STRENGTH for name in names)
-
-
-def edits_for(attributes: int) -> Edits:
-    """The named edits of the published 13 attributes; of any other number, every attribute by itself."""
-    if attributes != len(ATTRIBUTES):
-        names = numbered(attributes)
-        return {name: vector(names, name) for name in names}
-    return {edit: vector(ATTRIBUTES, edited, there) for edit, (edited, *there) in EDITS_OF.items()}
+    return Plan(AttGANGenerator(width, attributes, shortcuts, injections), attributes, sides(2 ** len(ENCODER)))
 
 
 ATTGAN = families.register("attgan")(
     Family(
         "AttGAN",
         "MIT",
-        "Face manipulator: hair, glasses, beard, mouth, sex, age.",
+        "Face manipulator",
         size=128,
-        multiple=32,
         build=build,
+        conditions=CONDITIONS,
         statistics=True,
         framing=Framing(side=CROP),
     )

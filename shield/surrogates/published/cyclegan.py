@@ -3,19 +3,18 @@
 Zhu et al. 2017 (arXiv 1703.10593), Isola et al. 2017 (arXiv 1611.07004). A file holds one direction of a pair.
 """
 
-from torch import nn
-
-from shield.surrogates.published.family import Edits, Family, Tensors, families
+from shield.surrogates.published.conditions import Conditions
+from shield.surrogates.published.family import Family, Plan, Tensors, families
 from shield.surrogates.published.resnet import resnet
 
 STEPS = 2
-EDITS: Edits = {"translated": ()}
+ONE_EDIT = Conditions(published={0: {"translated": ()}}, certain=True)
 
 
-def build(tensors: Tensors) -> tuple[nn.Module, Edits]:
-    return resnet(tensors, STEPS), EDITS
+def build(tensors: Tensors) -> Plan:
+    return resnet(tensors, STEPS)
 
 
 CYCLEGAN = families.register("cyclegan")(
-    Family("CycleGAN", "BSD", "Picture translator, one direction of a pair.", 256, 2**STEPS, build)
+    Family("CycleGAN", "BSD", "Picture translator, one direction of a pair", 256, build, ONE_EDIT)
 )

@@ -1,7 +1,8 @@
 """What a family of published networks is, and how its tensors become a surrogate."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +11,13 @@ from shield.errors import WeightsError
 from shield.faces import PORTRAIT, Framing
 from shield.objectives import l2
 from shield.registry import Registry
+from shield.surrogates.published.conditions import Conditions, Edits
 
 Tensors = Mapping[str, Tensor]
-Edits = Mapping[str, Sequence[float]]  # names to condition vectors; an empty vector where a network takes none
 
 LEFT_OUT = ("debug", "preprocessing")  # modules of a file that repeat others or only prepare pictures
 STATISTICS = ("running_mean", "running_var")
-COUNTER = "num_batches_tracked"
+COUNTERS = ("num_batches_tracked", "n_averaged")  # of normalisation and of smoothing
 SMALLEST_SIZE, LARGEST_SIZE = 32, 1024  # px: of the pictures that an imported network is given
 
 
@@ -24,37 +25,61 @@ class MisfitError(Exception):
     """Why tensors are not of a family: the second half of a sentence."""
 
 
+class Plan(NamedTuple):
+    """A network of a file's sizes, its weights still to be loaded.
+
+    ``conditions``: how many it takes; ``sides``: of the pictures that it can be given, in px.
+    """
+
+    network: nn.Module
+    conditions: int
+    sides: range
+
+
+class Fitted(NamedTuple):
+    """A network with the weights of a file, its edits, and the sides of the pictures that it can be given, in px."""
+
+    network: nn.Module
+    edits: Edits
+    sides: range
+
+
 @dataclass(frozen=True)
 class Family:
     """Networks that share a layout.
 
-    ``size``: of the pictures they were trained on, in px; ``multiple``: what any other size is a multiple of.
-    ``build``: tensors to a network of their sizes, its weights still to be loaded, and to the edits it is asked for;
-    raises MisfitError. The network takes faces (N, 3, h, w) in [-1, 1] and conditions (N, C) and returns faces in
-    [-1, 1]. ``statistics``: the network normalises by statistics stored in the file. ``framing``: shield's portrait
-    framing, which is close to the authors' centre crop of CelebA.
+    ``what``: what they do, before the names of their edits. ``size``: of the pictures they were trained on, in px.
+    ``build``: tensors to a network of their sizes; raises MisfitError. The network takes faces (N, 3, h, w) in [-1, 1]
+    and conditions (N, C) and returns faces in [-1, 1]. ``statistics``: the network normalises by statistics stored in
+    the file. ``framing``: shield's portrait framing, which is close to the authors' centre crop of CelebA. ``renamed``:
+    modules that some files call otherwise, by those names.
     """
 
     title: str
     licence: str
     what: str
     size: int
-    multiple: int
-    build: Callable[[Tensors], tuple[nn.Module, Edits]]
+    build: Callable[[Tensors], Plan]
+    conditions: Conditions
     statistics: bool = False
     framing: Framing = PORTRAIT
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     def cleaned(self, tensors: Tensors) -> dict[str, Tensor]:
         """The tensors of a file that the network is loaded from.
 
         InstanceNorm works on the picture's own statistics, so that those of a file go; BatchNorm keeps them.
         """
-        unwanted = (COUNTER,) if self.statistics else (COUNTER, *STATISTICS)
+        unwanted = COUNTERS if self.statistics else COUNTERS + STATISTICS
         return {
-            key: value
+            self._own_name(key): value
             for key, value in tensors.items()
             if not key.startswith(LEFT_OUT) and key.rpartition(".")[2] not in unwanted
         }
+
+    def _own_name(self, key: str) -> str:
+        module, dot, rest = key.partition(".")
+        return self.renamed.get(module, module) + dot + rest
 
 
 families: Registry[Family] = Registry("family of published networks")
@@ -92,27 +117,35 @@ class Editor(nn.Module):
         return l2(results, clean)
 
 
-def fit(family: Family, tensors: Tensors, source: str) -> tuple[nn.Module, Edits]:
-    """The family's network with these tensors of a file as weights, float32 and frozen, and its edits.
+def fit(family: Family, tensors: Tensors, source: str, attributes: str = "") -> Fitted:
+    """The family's network with these tensors of a file as weights, float32 and frozen.
+
+    ``attributes``: what its conditions are, as ``Conditions.edits`` takes them.
 
     Raises WeightsError, which names ``source``, what was expected and what was found, where a tensor is missing, left
-    over, of another shape, or not of finite numbers.
+    over, of another shape, or not of finite numbers; InputError where the attributes do not suit the network.
     """
     weights = family.cleaned(tensors)
     try:
-        network, edits = _skeleton(family, weights)
+        network, conditions, sides = _skeleton(family, weights)
         _check_numbers(weights)
     except MisfitError as misfit:
         raise WeightsError(f"{source} is not a generator of {family.title}: {misfit}{_advice(tensors)}.") from misfit
     network.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
-    return network.eval().requires_grad_(False), edits
+    edits = family.conditions.edits(conditions, attributes)
+    return Fitted(network.eval().requires_grad_(False), edits, sides)
 
 
-def _skeleton(family: Family, weights: Tensors) -> tuple[nn.Module, Edits]:
+def _skeleton(family: Family, weights: Tensors) -> Plan:
     with torch.device("meta"):  # shapes alone: comparing them costs neither memory nor time
-        network, edits = family.build(weights)
-    _check_shapes({key: value.shape for key, value in network.state_dict().items()}, weights)
-    return network, edits
+        plan = family.build(weights)
+    _check_shapes({key: value.shape for key, value in plan.network.state_dict().items()}, weights)
+    return plan
+
+
+def sides(multiple: int, smallest: int = SMALLEST_SIZE) -> range:
+    """The sides of pictures that a network can be given, in px: multiples of ``multiple`` from ``smallest`` on."""
+    return range(max(smallest, SMALLEST_SIZE), LARGEST_SIZE + 1, multiple)
 
 
 def _check_shapes(expected: Mapping[str, torch.Size], tensors: Tensors) -> None:
@@ -152,16 +185,6 @@ def dimensions(tensors: Tensors, key: str, count: int = 4) -> list[int]:
     if len(shape) != count or 0 in shape:
         raise MisfitError(f"its {key} is {_words(shape)}, expected {count} dimensions, none of them 0")
     return list(shape)
-
-
-def one_at_a_time(names: Sequence[str]) -> dict[str, tuple[float, ...]]:
-    """Edits that each set one condition to 1 and the others to 0, in the order of the conditions."""
-    return {name: tuple(float(column == row) for column in range(len(names))) for row, name in enumerate(names)}
-
-
-def numbered(count: int) -> list[str]:
-    """Names for conditions of which nothing is known."""
-    return [f"condition {number + 1}" for number in range(count)]
 
 
 def _first_of(keys: Sequence[str]) -> str:

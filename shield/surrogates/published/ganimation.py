@@ -1,10 +1,9 @@
-"""GANimation as published: the vipermu port (Pumarola et al. 2018, arXiv 1807.09251)."""
-
-from torch import nn
+"""GANimation as published: the authors' own and the vipermu port (Pumarola et al. 2018, arXiv 1807.09251)."""
 
 from shield.surrogates.generator import AttentionGenerator
-from shield.surrogates.published.family import Edits, Family, Tensors, families, numbered, one_at_a_time
-from shield.surrogates.published.trunk import trunk_sizes
+from shield.surrogates.published.conditions import Conditions
+from shield.surrogates.published.family import Family, Plan, Tensors, families, sides
+from shield.surrogates.published.trunk import MULTIPLE, trunk_sizes
 
 # The conditions: intensities of these units of the Facial Action Coding System, 0 to 5 as OpenFace measures them,
 # divided by 5.
@@ -22,13 +21,15 @@ EXPRESSIONS = {
 }
 EDITS = {name: tuple(units.get(unit, 0) / STRONGEST for unit in ACTION_UNITS) for name, units in EXPRESSIONS.items()}
 
+UNITS = Conditions(published={len(ACTION_UNITS): EDITS}, certain=True)  # OpenFace measures 17 units and no others
+OUTPUTS = {"img_reg": "im_reg", "attetion_reg": "im_att"}  # as the authors' own files call them, spelling included
 
-def build(tensors: Tensors) -> tuple[nn.Module, Edits]:
+
+def build(tensors: Tensors) -> Plan:
     sizes = trunk_sizes(tensors)
-    known = sizes.conditions == len(ACTION_UNITS)
-    return AttentionGenerator(*sizes), EDITS if known else one_at_a_time(numbered(sizes.conditions))
+    return Plan(AttentionGenerator(*sizes), sizes.conditions, sides(MULTIPLE))
 
 
 GANIMATION = families.register("ganimation")(
-    Family("GANimation", "none stated", "Face manipulator with attention: expressions.", 128, 4, build)
+    Family("GANimation", "none stated", "Face manipulator with attention", 128, build, UNITS, renamed=OUTPUTS)
 )

@@ -7,7 +7,7 @@ import re
 
 from torch import Tensor, nn
 
-from shield.surrogates.published.family import MisfitError, Tensors, dimensions
+from shield.surrogates.published.family import LARGEST_SIZE, MisfitError, Plan, Tensors, dimensions, sides
 
 BLOCK = re.compile(r"model\.(\d+)\.conv_block\.1\.weight")
 
@@ -63,8 +63,16 @@ class ResNetGenerator(nn.Module):
         return result
 
 
-def resnet(tensors: Tensors, steps: int) -> ResNetGenerator:
-    """The generator whose sizes the tensors have. Raises MisfitError."""
+def first_block(tensors: Tensors) -> int:
+    """The number of the layer that is the first residual block. Raises MisfitError where there is none."""
+    blocks = [int(match[1]) for match in map(BLOCK.fullmatch, tensors) if match]
+    if not blocks:
+        raise MisfitError("it has no residual blocks, such as model.10.conv_block.1.weight")
+    return min(blocks)
+
+
+def resnet(tensors: Tensors, steps: int) -> Plan:
+    """The generator whose sizes the tensors have, without conditions. Raises MisfitError."""
     width, inputs = dimensions(tensors, "model.1.weight")[:2]
     if inputs != 3:
         raise MisfitError(f"its model.1.weight takes {inputs} channels, expected the 3 of a photo")
@@ -72,8 +80,12 @@ def resnet(tensors: Tensors, steps: int) -> ResNetGenerator:
         raise MisfitError(
             "it has no model.1.bias, as with BatchNorm, expected convolutions with biases and InstanceNorm"
         )
-    blocks = [int(match[1]) for match in map(BLOCK.fullmatch, tensors) if match]
+    multiple = 2**steps
+    suitable = sides(multiple, smallest=2 * multiple)  # reflection wants two pixels in the innermost layers
+    if steps < 1 or not suitable:
+        raise MisfitError(f"its pictures are halved {steps} times, expected once at least, and up to {LARGEST_SIZE} px")
     affine = "model.2.weight" in tensors
     # Without dropout the second convolution is number 5, and number 6 its normalisation, if that has weights.
-    dropout = bool(blocks) and f"model.{min(blocks)}.conv_block.5.weight" not in tensors
-    return ResNetGenerator(width, steps, len(blocks), affine, dropout)
+    dropout = f"model.{first_block(tensors)}.conv_block.5.weight" not in tensors
+    blocks = sum(BLOCK.fullmatch(key) is not None for key in tensors)
+    return Plan(ResNetGenerator(width, steps, blocks, affine, dropout), 0, suitable)

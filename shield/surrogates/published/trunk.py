@@ -3,7 +3,8 @@
 import re
 from typing import NamedTuple
 
-from shield.surrogates.published.family import Edits, MisfitError, Tensors, dimensions, numbered, one_at_a_time
+from shield.surrogates.published.conditions import Conditions, Edits
+from shield.surrogates.published.family import MisfitError, Tensors, dimensions
 
 BLOCK = re.compile(r"main\.\d+\.main\.0\.weight")
 # Over CelebA's black, blond and brown hair, male, young. A photo comes without labels, so an edit is a fixed target;
@@ -17,7 +18,14 @@ CELEBA: Edits = {
     "brown hair, male, old": (0, 0, 1, 1, 0),
 }
 # In the order of StarGAN's second data set, which takes its folders by the alphabet.
-RAFD = ("angry", "contemptuous", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
+EXPRESSIONS = ("angry", "contemptuous", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
+RAFD: Edits = {name: tuple(float(name == other) for other in EXPRESSIONS) for name in EXPRESSIONS}
+# Trained on both, a network takes the attributes of the first, those of the second, and which of the two is meant.
+BOTH: Edits = {name: (*vector, *[0] * len(EXPRESSIONS), 1, 0) for name, vector in CELEBA.items()} | {
+    name: (*[0] * 5, *vector, 0, 1) for name, vector in RAFD.items()
+}
+ATTRIBUTES = Conditions(published={5: CELEBA, 8: RAFD, 15: BOTH}, masked={15: (5, 8)})
+MULTIPLE = 4  # px: two steps down by 2
 
 
 class Sizes(NamedTuple):
@@ -34,10 +42,3 @@ def trunk_sizes(tensors: Tensors) -> Sizes:
     if inputs <= 3:
         raise MisfitError(f"its main.0.weight takes {inputs} channels, expected 3 and at least one condition")
     return Sizes(width, inputs - 3, sum(BLOCK.fullmatch(key) is not None for key in tensors))
-
-
-def edits_for(conditions: int) -> Edits:
-    """CelebA's five attributes, RaFD's eight expressions, or every condition by itself."""
-    if conditions == 5:
-        return CELEBA
-    return one_at_a_time(RAFD if conditions == len(RAFD) else numbered(conditions))
