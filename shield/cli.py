@@ -37,7 +37,7 @@ errors = Console(stderr=True)
 def _surrogate_names() -> str:
     """For the help; it must come even where the user's models cannot be listed."""
     try:
-        return ", ".join(shield.surrogates)
+        return ", ".join(shield.SURROGATES)
     except shield.WeightsError:
         return "see shield models"
 
@@ -61,10 +61,10 @@ def protect(
     surrogate: Annotated[
         list[str] | None, typer.Option(help=f"Protect against this one (repeatable): {_surrogate_names()}.")
     ] = None,
-    attack: Annotated[str, typer.Option(help=f"How to search: {', '.join(shield.attacks)}.")] = DEFAULT.attack,
-    bound: Annotated[str, typer.Option(help=f"Shape of the change: {', '.join(shield.bounds)}.")] = DEFAULT.bound,
+    attack: Annotated[str, typer.Option(help=f"How to search: {', '.join(shield.ATTACKS)}.")] = DEFAULT.attack,
+    bound: Annotated[str, typer.Option(help=f"Shape of the change: {', '.join(shield.BOUNDS)}.")] = DEFAULT.bound,
     objective: Annotated[
-        str, typer.Option(help=f"What the search climbs: {', '.join(shield.objectives)}.")
+        str, typer.Option(help=f"What the search climbs: {', '.join(shield.OBJECTIVES)}.")
     ] = DEFAULT.objective,
     edit: Annotated[
         list[str] | None, typer.Option(help="Work against this edit of the surrogates alone (repeatable).")
@@ -75,7 +75,7 @@ def protect(
     transform: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Search through this (repeatable; a+b: one, then the other): {', '.join(shield.transforms)}."
+            help=f"Search through this (repeatable; a+b: one, then the other): {', '.join(shield.TRANSFORMS)}."
         ),
     ] = None,
     robust: Annotated[
@@ -146,7 +146,7 @@ def verify(
     """
     with _reported():
         _use(threads)
-        verification = shield.verify(original, protected, device=device, whole=whole, adversaries=adversaries)
+        verification = shield.verify_photo(original, protected, device=device, whole=whole, adversaries=adversaries)
         if sheet is not None:
             verification.save_sheet(sheet)
     _conclude(verification.report, [sheet] if sheet else [], as_json, quiet)
@@ -162,7 +162,7 @@ def detect(
         str, typer.Option(help="The network: shield's, or a file that Wang et al. published (blur_jpg_prob0.5.pth).")
     ] = "shield",
     check: Annotated[
-        list[str] | None, typer.Option(help=f"Look for this flaw alone (repeatable): {', '.join(shield.flaws)}.")
+        list[str] | None, typer.Option(help=f"Look for this flaw alone (repeatable): {', '.join(shield.FLAWS)}.")
     ] = None,
     threads: Threads = None,
     as_json: Json = False,
@@ -250,7 +250,7 @@ def _list(as_json: bool) -> None:
         table = Table("model", "what it does", "licence", "surrogate", "file")
         for name, entry in entries.items():
             state = "altered or missing" if faults[name] else "intact"
-            table.add_row(escape(name), entry.what, entry.licence, "yes" if name in shield.surrogates else "", state)
+            table.add_row(escape(name), entry.what, entry.licence, "yes" if name in shield.SURROGATES else "", state)
         console.print(table)
     for fault in filter(None, faults.values()):
         _complain(fault)
@@ -260,7 +260,7 @@ def _list(as_json: bool) -> None:
 @models.command("import")
 def import_model(
     file: Annotated[Path, typer.Argument(help="A checkpoint as its authors publish it. It is never changed.")],
-    family: Annotated[str, typer.Option("--as", help=f"What it is: {', '.join(shield.families)}.")],
+    family: Annotated[str, typer.Option("--as", help=f"What it is: {', '.join(shield.FAMILIES)}.")],
     name: Annotated[str | None, typer.Option(help="What to call it. Default: the family's name and FILE's.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the faces it edits, in px. Default: the family's.")] = None,
 ) -> None:
@@ -289,7 +289,7 @@ def remove_model(name: Annotated[str, typer.Argument(help="A model that you impo
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help=f"What to train: {', '.join(shield.recipes)}.")],
+    recipe: Annotated[str, typer.Argument(help=f"What to train: {', '.join(shield.RECIPES)}.")],
     data: Annotated[Path, typer.Option(help="Folder with labels.csv and the archives of aligned faces.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, sample sheet and weights.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in OUT.")] = False,

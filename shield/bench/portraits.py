@@ -18,7 +18,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from shield import BoundError, FaceError, Recipe, Report, protect_file, verify
+from shield import BoundError, FaceError, Recipe, Report, protect_file, verify_photo
 from shield.bench.statistics import interval, peak_memory
 from shield.photo import read
 from shield.verify import NOISE, PROTECTED, RESAVED
@@ -46,7 +46,7 @@ def run(photo: Path, folder: Path, recipe: Recipe, adversaries: bool) -> Run:
     if read(written[0]).sha256 != report["protected"]["sha256"]:
         raise RuntimeError(f"{written[0]} is not the file that was measured")
     named = replace(protection.report.protected, name=target.name)
-    tried = verify(photo, written[0], adversaries=True).report.adversaries if adversaries else ()
+    tried = verify_photo(photo, written[0], adversaries=True).report.adversaries if adversaries else ()
     return Run(photo.name, replace(protection.report, protected=named, adversaries=tried), seconds)
 
 

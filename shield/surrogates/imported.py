@@ -32,7 +32,7 @@ HEADER = "# Models imported into shield; written by it. 'shield models remove NA
 def import_model(path: str | Path, family: str, name: str | None = None, size: int | None = None) -> ImportedEntry:
     """Make a published checkpoint a surrogate: check it, convert it to float16 safetensors, and record it.
 
-    ``family``: a name in ``shield.families``. ``name``: of the surrogate; made of the family's and the file's where
+    ``family``: a name in ``shield.FAMILIES``. ``name``: of the surrogate; made of the family's and the file's where
     not given. ``size``: of the faces the network is given, in px; the family's own where not given. The file lands in
     the user's model folder, beside a manifest.toml that holds its sha256 and licence; the original stays as it is.
 

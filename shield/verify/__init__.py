@@ -2,7 +2,7 @@
 
 from shield.verify.effects import Manipulation
 from shield.verify.report import NOISE, PROTECTED, RESAVED, Detection, Effect, Report
-from shield.verify.verification import Counted, Verification, find_faces, is_about_another, report_path, verify
+from shield.verify.verification import Counted, Verification, find_faces, is_about_another, report_path, verify_photo
 
 __all__ = [
     "NOISE",
@@ -17,5 +17,5 @@ __all__ = [
     "find_faces",
     "is_about_another",
     "report_path",
-    "verify",
+    "verify_photo",
 ]
