@@ -232,7 +232,7 @@ def _evaluate(names: list[str], data: Path | None, photos: Path | None, faces: i
     by_row: dict[tuple[str, str], list[shield.Quality]] = {}
     for figure in figures:
         by_row.setdefault((figure.faces, figure.what), []).append(figure)
-    table = Table("faces", "what", "of", "unedited", *map(escape, names))
+    table = Table(*map(_named, ("faces", "what", "of", "unedited", *map(escape, names))))
     for (title, what), row in by_row.items():
         before = "" if row[0].before is None else f"{row[0].before:.3f}"
         found = {figure.model: f"{figure.value:.3f}" for figure in row}
@@ -247,7 +247,9 @@ def _list(as_json: bool) -> None:
         rows = [asdict(entry) | {"intact": faults[name] is None} for name, entry in entries.items()]
         typer.echo(json.dumps(rows, indent=2))
     else:
-        table = Table("model", "what it does", "licence", "surrogate", "file")
+        width = min(max(map(len, entries)), console.width // 2)
+        heads = map(_named, ("what it does", "licence", "surrogate", "file"))
+        table = Table(Column("model", min_width=width, overflow="fold"), *heads, box=box.SIMPLE_HEAD, pad_edge=False)
         for name, entry in entries.items():
             state = "altered or missing" if faults[name] else "intact"
             table.add_row(escape(name), entry.what, entry.licence, "yes" if name in shield.SURROGATES else "", state)
@@ -408,6 +410,11 @@ def _table(title: str, report: Report) -> Table:
     for row in zip(_ways(report), *map(_shares, columns.values()), strict=True):
         table.add_row(*row)
     return table
+
+
+def _named(title: str) -> Column:
+    """A column whose words are folded, never cut, so that on a narrow terminal names that begin alike stay apart."""
+    return Column(title, overflow="fold")
 
 
 def _ways(report: Report) -> list[str]:
