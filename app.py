@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import shield
 from shield.page.options import Options
 from shield.page.site import build, serve
 
@@ -18,7 +19,8 @@ def main(
         str, typer.Option(envvar="GRADIO_SERVER_NAME", help="Address to listen on. 0.0.0.0: every network.")
     ] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(envvar="GRADIO_SERVER_PORT", help="Default: the first free one from 7860 on.")
+        int | None,
+        typer.Option(envvar="GRADIO_SERVER_PORT", min=1, max=65535, help="Default: the first free one from 7860 on."),
     ] = None,
     share: Annotated[bool, typer.Option("--share", help="Make a public link, through Gradio's servers.")] = False,
     auth: Annotated[str | None, typer.Option(envvar="SHIELD_AUTH", help="NAME:PASSWORD for visitors.")] = None,
@@ -35,16 +37,20 @@ def main(
         raise typer.BadParameter("give NAME:PASSWORD", param_hint="--auth")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that uploads are deleted then as well
     options = Options(EXAMPLES, together, seconds=max_seconds, photos=max_photos, megabytes=max_upload)
-    serve(
-        build(options),
-        options,
-        host=host,
-        port=port,
-        share=share,
-        auth=(name, password) if auth else None,
-        root_path=root_path,
-        open_browser=open_browser,
-    )
+    try:
+        serve(
+            build(options),
+            options,
+            host=host,
+            port=port,
+            share=share,
+            auth=(name, password) if auth else None,
+            root_path=root_path,
+            open_browser=open_browser,
+        )
+    except shield.InputError as error:
+        typer.echo(f"shield: {error}", err=True)
+        raise typer.Exit(2) from error
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
 """shield: protect a photo of a person against face-manipulation networks, and prove it on the saved file."""
 
-from shield.attacks import attacks
+from shield import privacy
+from shield.attacks import attacks as ATTACKS
 from shield.batch import Outcome, each_photo, protect_file
-from shield.bounds import bounds
-from shield.detection import Reason, Verdict, detect, detectors, flaws
+from shield.bounds import bounds as BOUNDS
+from shield.detection import Reason, Verdict, detect
+from shield.detection import detectors as DETECTORS
+from shield.detection.flaws import flaws as FLAWS
+from shield.drawing import outline
 from shield.errors import (
     BoundError,
     FaceError,
@@ -16,28 +20,39 @@ from shield.errors import (
     printable,
 )
 from shield.faces import Face, Framing
-from shield.objectives import objectives
-from shield.outline import outline
+from shield.objectives import objectives as OBJECTIVES
 from shield.photo import WRITABLE, Photo, open_photo
 from shield.pipeline import protect
 from shield.quality import Quality, evaluate_models
 from shield.recipe import CLASSES, PLAIN, PRESETS, ROBUST, STARTS, Recipe
 from shield.results import Protection
 from shield.spelling import command_line, python_lines
-from shield.surrogates import Surrogate, families, import_model, register_surrogate, remove_model, surrogates
-from shield.training import recipes, train_model
-from shield.transforms import transforms
-from shield.verify import Manipulation, Report, Verification, find_faces, verify
+from shield.surrogates import Surrogate, import_model, register_surrogate, remove_model
+from shield.surrogates import families as FAMILIES
+from shield.surrogates import surrogates as SURROGATES
+from shield.training import recipes as RECIPES
+from shield.training import train_model
+from shield.transforms import transforms as TRANSFORMS
+from shield.verify import Manipulation, Report, Verification, find_faces, verify_photo
 from shield.weights import ImportedEntry, WeightsEntry, check_weights, imported_models, manifest
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ATTACKS",
+    "BOUNDS",
     "CLASSES",
+    "DETECTORS",
+    "FAMILIES",
+    "FLAWS",
+    "OBJECTIVES",
     "PLAIN",
     "PRESETS",
+    "RECIPES",
     "ROBUST",
     "STARTS",
+    "SURROGATES",
+    "TRANSFORMS",
     "WRITABLE",
     "BoundError",
     "Face",
@@ -63,32 +78,24 @@ __all__ = [
     "WeightsEntry",
     "WeightsError",
     "__version__",
-    "attacks",
-    "bounds",
     "check_weights",
     "command_line",
     "detect",
-    "detectors",
     "each_photo",
     "evaluate_models",
-    "families",
     "find_faces",
-    "flaws",
     "import_model",
     "imported_models",
     "manifest",
-    "objectives",
     "open_photo",
     "outline",
     "printable",
+    "privacy",
     "protect",
     "protect_file",
     "python_lines",
-    "recipes",
     "register_surrogate",
     "remove_model",
-    "surrogates",
     "train_model",
-    "transforms",
-    "verify",
+    "verify_photo",
 ]

@@ -2,12 +2,14 @@
 
 from shield.bench import app as bench
 from shield.cli import app
+from shield.console import spell_out
 
 app.add_typer(bench, name="bench")
 
 
 def main() -> None:
     """Entry point of the console script."""
+    spell_out()
     app()
 
 

@@ -57,7 +57,7 @@ errors = Console(stderr=True)
 def _surrogate_names() -> str:
     """For the help; it must come even where the user's models cannot be listed."""
     try:
-        return ", ".join(shield.surrogates)
+        return ", ".join(shield.SURROGATES)
     except shield.WeightsError:
         return "see shield models"
 
@@ -88,10 +88,10 @@ def protect(
     surrogate: Annotated[
         list[str] | None, typer.Option(help=f"Protect against this one (repeatable): {_surrogate_names()}.")
     ] = None,
-    attack: Annotated[str, typer.Option(help=f"How to search: {', '.join(shield.attacks)}.")] = DEFAULT.attack,
-    bound: Annotated[str, typer.Option(help=f"Shape of the change: {', '.join(shield.bounds)}.")] = DEFAULT.bound,
+    attack: Annotated[str, typer.Option(help=f"How to search: {', '.join(shield.ATTACKS)}.")] = DEFAULT.attack,
+    bound: Annotated[str, typer.Option(help=f"Shape of the change: {', '.join(shield.BOUNDS)}.")] = DEFAULT.bound,
     objective: Annotated[
-        str, typer.Option(help=f"What the search climbs: {', '.join(shield.objectives)}.")
+        str, typer.Option(help=f"What the search climbs: {', '.join(shield.OBJECTIVES)}.")
     ] = DEFAULT.objective,
     edit: Annotated[
         list[str] | None, typer.Option(help="Work against this edit of the surrogates alone (repeatable).")
@@ -102,7 +102,7 @@ def protect(
     transform: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Search through this (repeatable; a+b: one, then the other): {', '.join(shield.transforms)}."
+            help=f"Search through this (repeatable; a+b: one, then the other): {', '.join(shield.TRANSFORMS)}."
         ),
     ] = None,
     robust: Annotated[
@@ -184,7 +184,7 @@ def verify(
         if sheet == STREAM:
             _check_stdout(as_json)
         before, after = _source(original), _source(protected)
-        verification = shield.verify(before, after, device=device, whole=whole, adversaries=adversaries)
+        verification = shield.verify_photo(before, after, device=device, whole=whole, adversaries=adversaries)
         if sheet == STREAM:
             _send(verification.sheet_png())
         elif sheet is not None:
@@ -206,7 +206,7 @@ def detect(
         str, typer.Option(help="The network: shield's, or a file that Wang et al. published (blur_jpg_prob0.5.pth).")
     ] = "shield",
     check: Annotated[
-        list[str] | None, typer.Option(help=f"Look for this flaw alone (repeatable): {', '.join(shield.flaws)}.")
+        list[str] | None, typer.Option(help=f"Look for this flaw alone (repeatable): {', '.join(shield.FLAWS)}.")
     ] = None,
     force: Force = False,
     threads: Threads = None,
@@ -445,7 +445,7 @@ def _evaluate(names: list[str], data: Path | None, photos: Path | None, faces: i
     by_row: dict[tuple[str, str], list[shield.Quality]] = {}
     for figure in figures:
         by_row.setdefault((figure.faces, figure.what), []).append(figure)
-    table = Table("faces", "what", "of", "unedited", *map(escape, names))
+    table = Table(*map(_named, ("faces", "what", "of", "unedited", *map(escape, names))))
     for (title, what), row in by_row.items():
         before = "" if row[0].before is None else f"{row[0].before:.3f}"
         found = {figure.model: f"{figure.value:.3f}" for figure in row}
@@ -460,10 +460,12 @@ def _list(as_json: bool) -> None:
         rows = [asdict(entry) | {"intact": faults[name] is None} for name, entry in entries.items()]
         typer.echo(json.dumps(rows, indent=2))
     else:
-        table = Table("model", "what it does", "licence", "surrogate", "file")
+        width = min(max(map(len, entries)), console.width // 2)
+        heads = map(_named, ("what it does", "licence", "surrogate", "file"))
+        table = Table(Column("model", min_width=width, overflow="fold"), *heads, box=box.SIMPLE_HEAD, pad_edge=False)
         for name, entry in entries.items():
             state = "altered or missing" if faults[name] else "intact"
-            table.add_row(escape(name), entry.what, entry.licence, "yes" if name in shield.surrogates else "", state)
+            table.add_row(escape(name), entry.what, entry.licence, "yes" if name in shield.SURROGATES else "", state)
         console.print(table)
     for fault in filter(None, faults.values()):
         _complain(fault)
@@ -473,7 +475,7 @@ def _list(as_json: bool) -> None:
 @models.command("import")
 def import_model(
     file: Annotated[Path, typer.Argument(help="A checkpoint as its authors publish it. It is never changed.")],
-    family: Annotated[str, typer.Option("--as", help=f"What it is: {', '.join(shield.families)}.")],
+    family: Annotated[str, typer.Option("--as", help=f"What it is: {', '.join(shield.FAMILIES)}.")],
     name: Annotated[str | None, typer.Option(help="What to call it. Default: the family's name and FILE's.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the faces it edits, in px. Default: the family's.")] = None,
     attributes: Annotated[
@@ -506,7 +508,7 @@ def remove_model(name: Annotated[str, typer.Argument(help="A model that you impo
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help=f"What to train: {', '.join(shield.recipes)}.")],
+    recipe: Annotated[str, typer.Argument(help=f"What to train: {', '.join(shield.RECIPES)}.")],
     data: Annotated[Path, typer.Option(help="Folder with labels.csv and the archives of aligned faces.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, sample sheet and weights.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in OUT.")] = False,
@@ -635,6 +637,11 @@ def _table(title: str, report: Report) -> Table:
     for row in zip(_ways(report), *map(_shares, columns.values()), strict=True):
         table.add_row(*row)
     return table
+
+
+def _named(title: str) -> Column:
+    """A column whose words are folded, never cut, so that on a narrow terminal names that begin alike stay apart."""
+    return Column(title, overflow="fold")
 
 
 def _ways(report: Report) -> list[str]:

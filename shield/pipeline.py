@@ -41,7 +41,7 @@ from shield.results import Protection
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
 from shield.transforms import Codec, Find, Transform, View, load_transform
 from shield.universal import universal_change
-from shield.verify import Counted, find_faces, framing, verify
+from shield.verify import Counted, find_faces, framing, verify_photo
 
 BISECTIONS = 7
 SHRINK = 0.9  # of every change, as often as overlapping regions push one another over the bound
@@ -106,7 +106,7 @@ def protect(
     data = _fit(original, regions, changes, obeys)
     fitted = time.perf_counter()
     result = decode(data)
-    verification = verify(photo, result, recipe=recipe, faces=faces, device=recipe.device, progress=verifying)
+    verification = verify_photo(photo, result, recipe=recipe, faces=faces, device=recipe.device, progress=verifying)
     seconds = {"search": searched - began, "fit": fitted - searched, **verification.report.seconds}
     verification = replace(verification, report=replace(verification.report, seconds=seconds))
     return Protection(photo, result, data, verification)

@@ -183,7 +183,7 @@ def report(small: Pixels, changed_photo: Pixels) -> shield.Report:
     with pytest.MonkeyPatch.context() as patch:
         only(patch, "identity", "stargan")
         patch.setattr(verification, "load_hardened", lambda device: [])
-        return shield.verify(small, changed_photo, adversaries=True).report
+        return shield.verify_photo(small, changed_photo, adversaries=True).report
 
 
 def test_adversaries_have_rows_of_their_own(report: shield.Report) -> None:
@@ -209,7 +209,7 @@ def test_the_original_is_cleaned_as_control(
     assert all(effect.distance < 1e-6 for effect in side.select("resaved"))
     (face,), (effect,) = detect(small), side.select("resaved", "blur 3", "identity")
     only(monkeypatch, "identity")
-    alone = shield.verify(small, cleaned(small, [region_of(face, 320, 320)], adversaries["blur 3"])).report
+    alone = shield.verify_photo(small, cleaned(small, [region_of(face, 320, 320)], adversaries["blur 3"])).report
     assert effect.distance == pytest.approx(alone.select()[0].distance, abs=1e-6)
 
 
@@ -218,7 +218,7 @@ def test_without_being_asked_no_adversary_is_tried(
 ) -> None:
     only(monkeypatch, "identity")
     monkeypatch.setattr(verification, "as_channels", None)
-    plain = shield.verify(small, changed_photo).report
+    plain = shield.verify_photo(small, changed_photo).report
     assert plain.adversaries == ()
     assert plain.effects == tuple(effect for effect in report.effects if effect.surrogate == "identity")
 
@@ -268,11 +268,11 @@ def test_what_did_not_break_cannot_be_undone(report: shield.Report) -> None:
 def test_the_command_prints_a_second_table_and_a_sentence_only_where_asked(
     report: shield.Report, small: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def verify(*photos: Path, adversaries: bool, **settings: object) -> shield.Verification:
+    def verify_photo(*photos: Path, adversaries: bool, **settings: object) -> shield.Verification:
         found = report if adversaries else dataclasses.replace(report, adversaries=())
         return shield.Verification(found, small, small, ())
 
-    monkeypatch.setattr(shield, "verify", verify)
+    monkeypatch.setattr(shield, "verify_photo", verify_photo)
     monkeypatch.setattr("shield.cli.console.width", 120)
     plain, asked, data = (
         CliRunner().invoke(app, ["verify", "me.png", "me.shield.png", *options])
@@ -331,7 +331,7 @@ def test_without_weights_there_is_no_hardened_manipulator() -> None:
 
 
 def test_no_search_works_on_a_hardened_manipulator(tiny: str) -> None:
-    assert tiny not in shield.surrogates
+    assert tiny not in shield.SURROGATES
     with pytest.raises(RecipeError, match="no surrogate named"):
         shield.Recipe(surrogates=(tiny,))
 
@@ -340,7 +340,7 @@ def test_hardened_manipulators_run_only_with_adversaries(
     tiny: str, small: Pixels, changed_photo: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, "identity")
-    found = shield.verify(small, changed_photo, adversaries=True)
+    found = shield.verify_photo(small, changed_photo, adversaries=True)
     assert tiny not in found.report.surrogates()
     assert tiny in found.report.other_side.surrogates()
     assert {e.channel for e in found.report.adversaries if e.surrogate == tiny} == {AS_SAVED, *adversaries}

@@ -349,7 +349,7 @@ def test_a_broken_manifest_is_a_sentence_where_it_is_used_and_stays_as_it_is(bro
 def test_a_broken_manifest_breaks_neither_import_nor_help(home: Path) -> None:
     home.mkdir(parents=True)
     (home / "manifest.toml").write_text("[a")
-    code = "import shield; shield.surrogates['stargan']; from shield.__main__ import main; main()"
+    code = "import shield; shield.SURROGATES['stargan']; from shield.__main__ import main; main()"
     command = [sys.executable, "-W", "error::UserWarning:shield", "-c", code, "protect", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr

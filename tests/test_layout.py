@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import importlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +20,12 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks batch bounds detection errors faces objectives outline photo pipeline quality recipe results "
+    "shield": "attacks batch bounds detection drawing errors faces objectives photo pipeline quality recipe results "
     "spelling surrogates training transforms verify weights",
     "errors": "",
     "objectives": "errors registry",
     "masking": "",
+    "privacy": "",
     "device": "errors",
     "photo": "errors formats",
     "files": "errors photo",
@@ -41,7 +43,7 @@ MAY_USE = {
     "disruption": "device faces objectives surrogates transforms",
     "frames": "faces",
     "region": "faces photo",
-    "outline": "faces photo",
+    "drawing": "faces photo",
     "detection": "errors faces files photo region registry surrogates weights",
     "recipe": "attacks bounds device errors objectives photo surrogates transforms",
     "spelling": "errors recipe",
@@ -59,7 +61,8 @@ MAY_USE = {
     "region registry shield surrogates training verify masking web weights",
     "cli": "shield",
     "page": "shield",
-    "__main__": "bench cli",
+    "console": "",
+    "__main__": "bench cli console",
 }
 ADVICE = "if that is meant, say so in MAY_USE of tests/test_layout.py"
 NAMELESS = {"utils.py", "util.py", "helpers.py", "helper.py", "common.py", "misc.py"}
@@ -155,6 +158,17 @@ def test_public_names_are_complete_sorted_and_there(path: Path) -> None:
     assert len(names) == len(set(names))
     assert taken <= set(names)
     assert [name for name in names if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.parent != PACKAGE or path.stem[0] != "_"], ids=name_of
+)
+def test_no_name_shadows_a_module(path: Path) -> None:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    module = importlib.import_module(name)
+    package, _, last = name.rpartition(".")
+    found = getattr(sys.modules[package], last)
+    assert found is module, f"{package}.{last} is {found!r}, so that 'import {name} as x' finds no module"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -42,7 +42,7 @@ def test_the_file_obeys_both_bounds_and_every_edit_breaks(small, protected):
     change = np.abs(pixels.astype(int) - small)
     assert 0 < change.max() <= QUICK.levels
     (face,) = protected.report.faces
-    found = shield.verify(small, pixels, recipe=QUICK).report
+    found = shield.verify_photo(small, pixels, recipe=QUICK).report
     assert found.face_lpips == pytest.approx(face.visibility.face_lpips, abs=1e-6)
     assert found.face_lpips <= QUICK.face_lpips
     assert protected.report.bound_kept
@@ -276,7 +276,7 @@ def test_neither_photo_is_overwritten_by_the_sheet(tmp_path, protected, small):
     original = tmp_path / "me.png"
     Image.fromarray(small).save(original)
     written, *_ = protected.save(tmp_path / "me.shield.png")
-    verification = shield.verify(original, written)
+    verification = shield.verify_photo(original, written)
     before = original.read_bytes(), written.read_bytes()
     for path in (original, written):
         with pytest.raises(shield.PhotoError, match="never overwrites"):

@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 def report(small):
     """Of a photo that was only sharpened a little: nothing protects it."""
     changed = np.clip(small.astype(int) + np.random.default_rng(0).integers(-2, 3, small.shape), 0, 255)
-    return shield.verify(small, changed.astype(np.uint8)).report
+    return shield.verify_photo(small, changed.astype(np.uint8)).report
 
 
 @pytest.mark.parametrize("name", channels)
@@ -137,7 +137,7 @@ def test_half_precision_measures_what_full_precision_does(small, monkeypatch):
 
 def test_rows_cover_everything_once(report):
     keys = [(e.face, e.surrogate, e.edit, e.picture, e.channel) for e in report.effects]
-    edits = sum(len(load_surrogate(name, CPU).edits) for name in shield.surrogates)
+    edits = sum(len(load_surrogate(name, CPU).edits) for name in shield.SURROGATES)
     assert len(set(keys)) == len(keys) == edits * len(channels) * 3
     assert {e.seen for e in report.effects} == {False}
     stargan = report.select(surrogate="stargan")
@@ -192,7 +192,7 @@ def test_json_is_strict_and_complete(report, small):
     data = json.loads(report.to_json(), parse_constant=pytest.fail)
     assert {field.name for field in dataclasses.fields(shield.Report)} == set(data)
     assert data["photo"]["max_levels"] == 2
-    same = shield.verify(small, small).report
+    same = shield.verify_photo(small, small).report
     assert json.loads(same.to_json(), parse_constant=pytest.fail)["photo"]["psnr"] is None
     assert same.bound_kept is None
 
@@ -256,7 +256,7 @@ def test_headline_and_verdict_follow_what_the_search_worked_on(report):
 def test_progress_counts_every_measurement_and_its_exception_cancels(small, monkeypatch):
     told = []
     monkeypatch.setattr(effects, "_run", lambda surrogate, crop: _blank(surrogate))
-    shield.verify(small, small, adversaries=True, progress=lambda done, total: told.append((done, total)))
+    shield.verify_photo(small, small, adversaries=True, progress=lambda done, total: told.append((done, total)))
     done, total = zip(*told, strict=True)
     assert set(total) == {len(told)} and list(done) == list(range(len(told)))
 
@@ -265,7 +265,7 @@ def test_progress_counts_every_measurement_and_its_exception_cancels(small, monk
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        shield.verify(small, small, progress=cancel)
+        shield.verify_photo(small, small, progress=cancel)
 
 
 def _blank(surrogate):
@@ -358,8 +358,8 @@ def test_in_another_frame_the_reference_is_the_original_there(small, monkeypatch
     """Of a photo that nobody changed nothing breaks, wherever the face is taken from."""
     moved = Channel(unchanged, lambda faces, original, sent: [face.moved(-9, 4) for face in faces])
     monkeypatch.setattr(verification, "channels", {"none": channels["none"], "moved": moved})
-    report = shield.verify(small, small).report
+    report = shield.verify_photo(small, small).report
     assert all(effect.distance < 1e-6 for effect in report.select(channel="moved"))
     dark = np.where(np.arange(320)[None, :, None] < 160, small, 0).astype(np.uint8)
-    here, there = (shield.verify(small, dark).report.select(channel=name) for name in ("none", "moved"))
+    here, there = (shield.verify_photo(small, dark).report.select(channel=name) for name in ("none", "moved"))
     assert all(one.distance != other.distance for one, other in zip(here, there, strict=True))

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shield import BoundError, FaceError, Recipe, Report, printable, protect_file, verify
+from shield import BoundError, FaceError, Recipe, Report, printable, protect_file, verify_photo
 from shield.batch import photos_in
 from shield.bench.statistics import interval, peak_memory
 from shield.photo import read
@@ -47,7 +47,7 @@ def run(photo: Path, folder: Path, recipe: Recipe, adversaries: bool) -> Run:
     if read(written[0]).sha256 != report["protected"]["sha256"]:
         raise RuntimeError(f"{written[0]} is not the file that was measured")
     named = replace(protection.report.protected, name=target.name)
-    tried = verify(photo, written[0], adversaries=True).report.adversaries if adversaries else ()
+    tried = verify_photo(photo, written[0], adversaries=True).report.adversaries if adversaries else ()
     return Run(photo.name, replace(protection.report, protected=named, adversaries=tried), seconds)
 
 

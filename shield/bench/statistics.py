@@ -1,6 +1,5 @@
 """What benchmarks say of many photos."""
 
-import resource
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +17,10 @@ def interval(values: Sequence[float], seed: int = 0) -> tuple[float, float, floa
 
 
 def peak_memory() -> float:
-    """The most memory this process has held so far, in GB."""
+    """The most memory this process has held so far, in GB; not a number where the system keeps no account of it."""
+    try:
+        import resource  # Windows has none
+    except ImportError:
+        return float("nan")
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

@@ -1,9 +1,9 @@
 """Detection: is this picture generated or manipulated? A network, visible flaws, and one verdict with reasons."""
 
+from shield.detection import flaws
 from shield.detection.calibration import called, probability_of
 from shield.detection.detection import DEFAULT_CHECKS, detect, judge
-from shield.detection.detectors import SHIPPED, Detector, Shipped, detectors
-from shield.detection.flaws import flaws
+from shield.detection.detector import SHIPPED, Detector, Shipped, detectors
 from shield.detection.verdict import FaceVerdict, Reason, Verdict
 
 __all__ = [

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from shield.detection.calibration import flaw_weight
-from shield.detection.detectors import SHIPPED, Detector, load
+from shield.detection.detector import SHIPPED, Detector, load
 from shield.detection.flaws import flaws
 from shield.detection.verdict import FaceVerdict, Reason, Region, Verdict
 from shield.detection.view import SIZE, FaceView, Outline
@@ -36,8 +36,8 @@ def detect(
 ) -> Verdict:
     """Say how likely a photo is generated or manipulated, and why.
 
-    ``detector``: a name in ``shield.detectors``, or the file of a published network of Wang et al. ``checks``: names in
-    ``shield.flaws``; without them, all but those that find too little.
+    ``detector``: a name in ``shield.DETECTORS``, or the file of a published network of Wang et al. ``checks``: names in
+    ``shield.FLAWS``; without them, all but those that find too little.
 
     Raises PhotoError where the photo cannot be read, FaceError where it shows no face, RecipeError for an unknown name,
     InputError or WeightsError where the detector's file is not what it should be.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shield.faces.face import Framing, whole_picture
-from shield.faces.warp import warp
+from shield.faces.sampling import warp
 from shield.weights import load_network
 
 SIZE = 112

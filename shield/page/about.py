@@ -36,7 +36,7 @@ def about() -> None:
     """Lay the tab out."""
     gr.Markdown(ABOUT, elem_classes="prose")
     entries = shield.manifest() | shield.imported_models()
-    rows = "".join(map(_row, [entries[name] for name in shield.surrogates if name in entries]))
+    rows = "".join(map(_row, [entries[name] for name in shield.SURROGATES if name in entries]))
     gr.HTML(f'<div class="scroll networks"><table><tbody>{rows}</tbody></table></div>')
     gr.Markdown(f"{END} shield {shield.__version__}.", elem_classes="prose")
 

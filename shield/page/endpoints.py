@@ -45,7 +45,7 @@ class Endpoints:
         """Measure on the original and the protected file what the protection does."""
         with as_toast(), kept_on_success() as folder:
             sheet = folder / "sheet.png"
-            verification = shield.verify(photo, protected, progress=self._job().checking)
+            verification = shield.verify_photo(photo, protected, progress=self._job().checking)
             verification.save_sheet(sheet)
         return json.loads(verification.report.to_json()), str(sheet)
 

@@ -1,4 +1,8 @@
-"""What keeps photos on this machine: no telemetry, and one private folder for every file, deleted on exit."""
+"""What keeps photos on this machine: no proxy is asked, and every file has one private folder, deleted on exit.
+
+A page that was killed cannot delete its folder; the next one does. Which pages are alive is told by locks, which the
+system opens when a process ends, however it ends.
+"""
 
 import atexit
 import os
@@ -11,16 +15,61 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-FOLDER = Path(tempfile.mkdtemp(prefix="shield-page-")).resolve()  # readable by this user alone
+from filelock import FileLock, Timeout
+
+PREFIX = "shield-page-"
+KEEP = 3600  # s that a file is kept at most
+LOOPBACK = "127.0.0.1,localhost,::1"
+NO_PROXY = ("no_proxy", "NO_PROXY")
+
+
+def _lock(folder: Path) -> FileLock:
+    """The lock that a page holds for as long as it uses the folder. It lies beside it and comes first."""
+    return FileLock(folder.with_name(f".{folder.name}.lock"), blocking=False)
+
+
+def _own_folder() -> tuple[Path, FileLock]:
+    """An empty folder that this user alone may read, and its lock, held."""
+    folder = Path(tempfile.gettempdir()).resolve() / f"{PREFIX}{secrets.token_hex(8)}"
+    lock = _lock(folder)
+    lock.acquire()
+    folder.mkdir(mode=0o700)
+    return folder, lock
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Delete the folders of pages that were killed."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        lock = _lock(folder)
+        try:
+            with lock:
+                _remove(folder, lock)
+        except (Timeout, OSError):  # its page is alive, or it is another user's
+            continue
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+    Path(lock.lock_file).unlink(missing_ok=True)
+
+
+FOLDER, _held = _own_folder()
 RESULTS = FOLDER / "results"
 RESULTS.mkdir()
-KEEP = 3600  # s that a file is kept at most
-atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+atexit.register(_remove, FOLDER, _held)
+remove_abandoned(FOLDER.parent)
 
-# Gradio and the hub's client read these while they are imported.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# Gradio reads these while it is imported. It would ask a proxy for the page's own address.
+_exceptions = next(filter(None, map(os.environ.get, NO_PROXY)), "")
+os.environ.update(dict.fromkeys(NO_PROXY, "*"))
 os.environ["GRADIO_TEMP_DIR"] = str(FOLDER)
+
+
+def allow_proxy(host: str) -> None:
+    """Let the user's proxy be asked again, as a public link may need, but never for the page itself at ``host``."""
+    names = filter(None, (LOOPBACK, host, _exceptions))
+    os.environ.update(dict.fromkeys(NO_PROXY, ",".join(names)))
 
 
 def new_folder() -> Path:

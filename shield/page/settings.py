@@ -61,23 +61,23 @@ def _widgets() -> dict[str, Component]:
     """A widget per setting of the Recipe."""
     widgets: dict[str, Component] = {
         "surrogates": gr.CheckboxGroup(
-            list(shield.surrogates),
+            list(shield.SURROGATES),
             value=list(DEFAULT.surrogates),
             label="Surrogates",
             info="The networks to protect against. Yours are here once they are imported.",
         ),
         "transforms": gr.CheckboxGroup(
-            list(dict.fromkeys([*shield.transforms, *DEFAULT.transforms])),  # chains have no entry in the registry
+            list(dict.fromkeys([*shield.TRANSFORMS, *DEFAULT.transforms])),  # chains have no entry in the registry
             value=list(DEFAULT.transforms),
             label="Robustness",
             info="What the protection should survive: the search goes through these in turn.",
         ),
     }
     with gr.Row():
-        widgets["attack"] = _choice("attack", shield.attacks, "Attack", "How to search.")
-        widgets["objective"] = _choice("objective", shield.objectives, "Objective", "What the search climbs.")
+        widgets["attack"] = _choice("attack", shield.ATTACKS, "Attack", "How to search.")
+        widgets["objective"] = _choice("objective", shield.OBJECTIVES, "Objective", "What the search climbs.")
     with gr.Row():
-        widgets["bound"] = _choice("bound", shield.bounds, "Bound", "The shape of the change.")
+        widgets["bound"] = _choice("bound", shield.BOUNDS, "Bound", "The shape of the change.")
         widgets["classes"] = _choice("classes", shield.CLASSES, "Edits", "All at once, or one by one.")
     widgets["steps"] = gr.Slider(
         1, MOST_STEPS, DEFAULT.steps, step=1, label="Steps", info="Of the search, at most.", elem_id="steps"

@@ -2,11 +2,12 @@
 
 import gradio as gr
 
+import shield
 from shield.page.about import about
 from shield.page.detect import DetectTab
 from shield.page.endpoints import Endpoints
 from shield.page.options import Options
-from shield.page.private import KEEP
+from shield.page.private import KEEP, allow_proxy
 from shield.page.protect import ProtectTab
 from shield.page.theme import SCRIPT, STYLES, theme
 from shield.page.verify import VerifyTab
@@ -48,21 +49,32 @@ def serve(
     root_path: str | None = None,
     open_browser: bool = False,
 ) -> None:
-    """Serve the page until it is interrupted."""
-    page.launch(
-        server_name=host,
-        server_port=port,
-        share=share,
-        auth=auth,
-        root_path=root_path,
-        inbrowser=open_browser,
-        max_file_size=f"{options.megabytes}mb",
-        allowed_paths=[str(options.examples)],
-        footer_links=["api"],
-        run_history=False,  # it would keep photos in the browser
-        ssr_mode=False,
-        pwa=False,
-        theme=theme(),
-        css_paths=STYLES,
-        js=SCRIPT.read_text(encoding="utf-8"),
-    )
+    """Serve the page until it is interrupted. Raises InputError where it cannot listen at ``host`` and ``port``."""
+    if share:
+        allow_proxy(host)
+    try:
+        page.launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            auth=auth,
+            root_path=root_path,
+            inbrowser=open_browser,
+            max_file_size=f"{options.megabytes}mb",
+            allowed_paths=[str(options.examples)],
+            footer_links=["api"],
+            run_history=False,  # it would keep photos in the browser
+            ssr_mode=False,
+            pwa=False,
+            theme=theme(),
+            css_paths=STYLES,
+            js=SCRIPT.read_text(encoding="utf-8"),
+            prevent_thread_lock=True,
+        )
+    except OSError as error:
+        place = f"port {port}" if port else "any port from 7860 on"
+        raise shield.InputError(
+            f"The page cannot listen on {place} of {host}, because it is taken or not allowed; "
+            "choose another with --port or --host."
+        ) from error
+    page.block_thread()

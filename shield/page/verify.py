@@ -52,7 +52,7 @@ class VerifyTab:
 def verified(original: Path, protected: Path, adversaries: bool, job: Job[list[Shown]]) -> Shown:
     """The two files compared. Leaves nothing where that is cancelled."""
     with kept_on_success() as folder:
-        verification = shield.verify(original, protected, adversaries=adversaries, progress=job.checking)
+        verification = shield.verify_photo(original, protected, adversaries=adversaries, progress=job.checking)
         report, sheet = (folder / f"{protected.stem}.verified{ending}" for ending in (".json", ".sheet.png"))
         report.write_text(verification.report.to_json(), encoding="utf-8")
         verification.save_sheet(sheet)

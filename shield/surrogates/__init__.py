@@ -1,11 +1,11 @@
 """Surrogates: networks like those that will be pointed at the photo. One file and one word here each."""
 
 from shield.surrogates import cyclegan, ganimation, identity, stargan
-from shield.surrogates.chosen import chosen
-from shield.surrogates.hardened import hardened_name
+from shield.surrogates.hardening import hardened_name
 from shield.surrogates.imported import import_model, remove_model
 from shield.surrogates.own import register_surrogate
 from shield.surrogates.published import families
+from shield.surrogates.selection import chosen
 from shield.surrogates.surrogate import (
     Surrogate,
     hardened,

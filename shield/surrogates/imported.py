@@ -39,7 +39,7 @@ def import_model(
 ) -> ImportedEntry:
     """Make a published checkpoint a surrogate: check it, convert it to float16 safetensors, and record it.
 
-    ``family``: a name in ``shield.families``. ``name``: of the surrogate; made of the family's and the file's where
+    ``family``: a name in ``shield.FAMILIES``. ``name``: of the surrogate; made of the family's and the file's where
     not given. ``size``: of the faces the network is given, in px; the family's own where not given. ``attributes``:
     what the network's conditions are, in the order of training, divided by commas, of two data sets by a plus;
     "published" where they are those of the authors' own files; without, the edits are numbered, since no file says it.

@@ -2,7 +2,7 @@
 
 from shield.verify.effects import Manipulation
 from shield.verify.report import NOISE, PROTECTED, RESAVED, Detection, Effect, Report
-from shield.verify.verification import Counted, Verification, find_faces, verify
+from shield.verify.verification import Counted, Verification, find_faces, verify_photo
 
 __all__ = [
     "NOISE",
@@ -15,5 +15,5 @@ __all__ = [
     "Report",
     "Verification",
     "find_faces",
-    "verify",
+    "verify_photo",
 ]

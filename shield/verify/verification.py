@@ -103,7 +103,7 @@ def find_faces(source: Source, whole: bool = False) -> list[Face]:
     return faces
 
 
-def verify(
+def verify_photo(
     original: Source,
     protected: Source,
     *,
