@@ -1,6 +1,7 @@
 """Verification: channels, controls, visibility, the report's arithmetic and words, the marked sheet."""
 
 import dataclasses
+import hashlib
 import io
 import json
 
@@ -13,10 +14,10 @@ import shield
 from shield.bounds import FaceLpips
 from shield.faces import crop_matrix, detect, whole_picture
 from shield.lpips import load_lpips
-from shield.photo import resaved
+from shield.photo import FORMATS, from_array, resaved
 from shield.region import region_of
 from shield.surrogates import load_surrogate
-from shield.verify import controls, effects, sheet, verification, visibility
+from shield.verify import controls, effects, report_path, sheet, verification, visibility
 from shield.verify.channels import Channel, channels, unchanged
 
 CPU = torch.device("cpu")
@@ -27,6 +28,32 @@ def report(small):
     """Of a photo that was only sharpened a little: nothing protects it."""
     changed = np.clip(small.astype(int) + np.random.default_rng(0).integers(-2, 3, small.shape), 0, 255)
     return shield.verify(small, changed.astype(np.uint8)).report
+
+
+@pytest.fixture
+def brisk(monkeypatch):
+    """Verification with one small network, of files as they are: for tests of everything else that it measures.
+
+    Gives a function that verifies and returns the report and, by name, the pictures that the network was shown.
+    """
+    shown = []
+    channel = Channel(lambda pixels: shown.append(pixels) or pixels)
+    monkeypatch.setattr(verification, "channels", {"none": channel})
+    monkeypatch.setattr(verification, "load_surrogates", lambda place: [load_surrogate("identity", place)])
+
+    def run(*photos, **settings):
+        shown.clear()
+        found = shield.verify(*photos, **settings).report
+        return found, dict(zip(dict.fromkeys(effect.picture for effect in found.effects), shown, strict=True))
+
+    return run
+
+
+def darkened(pixels, amount, smooth=40):
+    """A soft shadow: a change of quite another kind than noise."""
+    rows, columns = np.indices(pixels.shape[:2])
+    shadow = amount * (1 + np.sin(rows / smooth) * np.sin(columns / smooth)) / 2
+    return np.clip(pixels - shadow[..., None], 0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("name", channels)
@@ -102,6 +129,48 @@ def test_noise_control_comes_near_its_target_from_below_within_the_region(small)
     assert (same == noisy).all()
 
 
+def test_the_noise_of_a_report_is_as_visible_as_the_change_on_a_large_face(portrait, brisk):
+    """At both sides of the face: noise shows more at 512 px than at 256, where a shadow shows alike."""
+    report, pictures = brisk(portrait, darkened(portrait, 80))
+    (face,) = report.faces
+    (again,) = brisk(portrait, pictures["noise"])[0].faces
+    assert set(face.visibility.lpips) == {256, 512}
+    assert again.visibility.lpips[512] > 1.2 * again.visibility.lpips[256]
+    assert face.noise_face_lpips == pytest.approx(again.visibility.face_lpips, abs=1e-6)
+    assert 0.8 * face.visibility.face_lpips < face.noise_face_lpips <= face.visibility.face_lpips
+
+
+def test_every_face_has_noise_of_its_own_strength_and_the_rest_none(small, brisk):
+    two = np.concatenate([small, small[:, ::-1]], axis=1)
+    changed = np.concatenate([darkened(small, 120), darkened(small[:, ::-1], 40)], axis=1)
+    report, pictures = brisk(two, changed)
+    noisy = pictures["noise"]
+    again = brisk(two, noisy)[0].faces
+    lpips = [face.visibility.face_lpips for face in report.faces]
+    assert len(lpips) == 2 and max(lpips) > 2 * min(lpips)
+    for face, reached in zip(report.faces, again, strict=True):
+        assert face.noise_face_lpips == pytest.approx(reached.visibility.face_lpips, abs=1e-6)
+        assert 0.8 * face.visibility.face_lpips < face.noise_face_lpips <= face.visibility.face_lpips
+    outside = np.ones(two.shape[:2], bool)
+    for face in detect(two):
+        outside[region_of(face, 640, 320).box] = False
+    assert outside.mean() > 0.2 and (noisy[outside] == two[outside]).all()
+
+
+def test_the_noise_is_the_recipes_seeds_and_of_either_sign_in_every_channel(small, brisk):
+    changed = darkened(small, 80)
+    first, again, other = (
+        brisk(small, changed, recipe=shield.Recipe(seed=seed))[1]["noise"].astype(int) - small for seed in (3, 3, 4)
+    )
+    assert (first == again).all()
+    region = region_of(detect(small)[0], 320, 320)
+    inside = first[region.box][40:-40, 40:-40]  # the noise fades out towards the region's border
+    assert abs((inside > 0).mean() - (inside < 0).mean()) < 0.05 and (inside != 0).mean() > 0.8
+    for one, two in ((0, 1), (1, 2)):
+        assert abs(np.corrcoef(inside[..., one].ravel(), inside[..., two].ravel())[0, 1]) < 0.05
+    assert abs(np.corrcoef(inside.ravel(), other[region.box][40:-40, 40:-40].ravel())[0, 1]) < 0.05
+
+
 def test_sign_noise_is_that_many_levels_of_either_sign_in_every_strip():
     shape = 1, 3, 2 * controls.STRIP + 5, 7
     random = torch.Generator().manual_seed(0)
@@ -118,6 +187,68 @@ def test_saving_again_changes_nothing_where_the_format_is_lossless(portrait_phot
     assert resaved(portrait_photo, "png") is portrait_photo.pixels
     again = resaved(portrait_photo, "jpeg")
     assert 0 < np.abs(again.astype(int) - portrait_photo.pixels).max() < 40
+
+
+def written(pixels, kind, quality):
+    """A file as Pillow writes it, told in its own words."""
+    file, words = io.BytesIO(), {"jpeg": {"subsampling": "4:4:4"}, "heif": {"chroma": 444}, "webp": {"lossless": True}}
+    options = words.get(kind, {}) | ({"quality": quality} if FORMATS[kind].lossy else {})
+    Image.fromarray(pixels).save(file, FORMATS[kind].pillow, **options)
+    return file.getvalue()
+
+
+def reopened(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "heif"])
+def test_the_resaved_control_is_the_original_in_a_file_like_the_protected_one(kind, small, brisk, tmp_path):
+    """Of the quality in the Recipe beside the file. What is written in the same way is the same, pixel by pixel."""
+    path = tmp_path / f"me.shield{FORMATS[kind].extensions[0]}"
+    path.write_bytes(written(darkened(small, 60), kind, 45))
+    original = from_array(small)
+    report, pictures = brisk(original, path, recipe=shield.Recipe(quality=45))
+    assert (pictures["resaved"] == reopened(written(small, kind, 45))).all()
+    assert (pictures["protected"] == reopened(path.read_bytes())).all()
+    assert report.protected.format == kind
+    beside = dataclasses.replace(report, original=dataclasses.replace(report.original, sha256=original.sha256))
+    report_path(path).write_text(beside.to_json())
+    assert (brisk(original, path)[1]["resaved"] == pictures["resaved"]).all()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "heif"])
+def test_verification_reads_the_file_that_is_there_now(kind, small, brisk, tmp_path):
+    path, none, shadow = tmp_path / f"me{FORMATS[kind].extensions[0]}", small, darkened(small, 60)
+    path.write_bytes(written(none, kind, 95))
+    before, _ = brisk(small, path)
+    path.write_bytes(written(shadow, kind, 95))
+    after, pictures = brisk(small, path)
+    assert after.face_lpips > 2 * before.face_lpips
+    assert after.protected.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() != before.protected.sha256
+    assert (pictures["protected"] == reopened(path.read_bytes())).all()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "heif"])
+def test_a_protection_reports_what_its_file_shows_at_the_recipes_quality(kind, small, brisk, monkeypatch):
+    """The writer spoils a corner: whoever reports on what is in memory does not know."""
+    files, save = {}, Image.Image.save
+
+    def spoil(image, file, format=None, **options):
+        image = image.copy()
+        image.paste((255, 0, 255), (0, 0, 16, 16))
+        save(image, file, format, **options)
+        files[file.getvalue()] = options
+
+    monkeypatch.setattr(Image.Image, "save", spoil)
+    recipe = shield.Recipe(steps=1, transforms=shield.PLAIN, face_lpips=1.0, format=kind, quality=60)
+    protection = shield.protect(small, recipe)
+    report, shows = protection.report, reopened(protection.data)
+    assert (protection.photo.pixels == shows).all() and (protection.verification.protected == shows).all()
+    assert report.protected.sha256 == hashlib.sha256(protection.data).hexdigest()
+    change = np.abs(shows.astype(int) - small)
+    assert report.photo.max_levels == change.max() > 100
+    assert report.photo.changed_outside >= 16 * 16 // 2
+    assert files[protection.data].get("quality") == (60 if FORMATS[kind].lossy else None)
 
 
 def test_half_precision_measures_what_full_precision_does(small, monkeypatch):
