@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.metrics import structural_similarity
 
 import shield
 from shield.bounds import FaceLpips
-from shield.faces import crop_matrix, detect, whole_picture
+from shield.detection import Shipped, called, probability_of
+from shield.detection.network import SIZE
+from shield.faces import PORTRAIT, crop_matrix, detect, warp, whole_picture
 from shield.lpips import load_lpips
-from shield.photo import FORMATS, from_array, resaved
+from shield.objectives import l2
+from shield.photo import FORMATS, from_array, resaved, to_tensor
 from shield.region import region_of
 from shield.surrogates import load_surrogate
 from shield.verify import controls, effects, report_path, sheet, verification, visibility
@@ -75,6 +79,44 @@ def test_jpeg_channels_are_real_codecs_ordered_by_quality(small):
     assert (channels["jpeg75"].apply(small) == np.asarray(Image.open(file))).all()
 
 
+def test_channels_do_what_the_web_does_and_as_much_of_it(portrait):
+    """Beside Pillow's own words; where a size has to be met again, the filter may be another."""
+    image = Image.fromarray(portrait[200:700, 250:730])
+
+    def coded(picture, kind, quality, **options):
+        file = io.BytesIO()
+        picture.save(file, kind, quality=quality, **options)
+        return reopened(file.getvalue())
+
+    def sized(width, height):
+        return image.resize((width, height), Image.Resampling.LANCZOS)
+
+    wide = image.resize((2160, 1200))
+    expected = {
+        **{f"jpeg{quality}": coded(image, "JPEG", quality, subsampling="4:2:0") for quality in (90, 75, 50)},
+        "webp75": coded(image, "WEBP", 75),
+        "half": np.asarray(sized(240, 250).resize(image.size, Image.Resampling.BICUBIC)),
+        "screenshot": np.asarray(sized(360, 375)),
+        "social": coded(wide.resize((1080, 600), Image.Resampling.LANCZOS), "JPEG", 75, subsampling="4:2:0"),
+    }
+    for name, pixels in expected.items():
+        result = channels[name].apply(np.asarray(wide if name == "social" else image))
+        assert result.shape == pixels.shape, name
+        off = np.abs(result.astype(int) - pixels).mean()
+        assert off < 0.5 if name in ("half", "screenshot", "social") else off == 0, name
+
+
+def test_another_framing_is_as_far_off_as_the_report_says(portrait, portrait_face):
+    """4 % of the side along both axes, 8 % larger, turned by 4 degrees: in fractions of the known frame."""
+    (moved,) = channels["reframed"].frame([portrait_face], portrait, portrait)
+    known, there = crop_matrix(portrait_face), crop_matrix(moved)
+    step = np.linalg.solve(known[:, :2], (there - known) @ (0.5, 0.5, 1))
+    assert np.abs(step) == pytest.approx((0.04, 0.04), abs=1e-6)
+    relative = np.linalg.solve(known[:, :2], there[:, :2])
+    assert np.sqrt(np.linalg.det(relative)) == pytest.approx(1.08, abs=1e-6)
+    assert abs(np.degrees(np.arctan2(relative[1, 0], relative[0, 0]))) == pytest.approx(4, abs=1e-6)
+
+
 def test_social_shrinks_only_large_photos(portrait_photo):
     wide = np.asarray(Image.fromarray(portrait_photo.pixels).resize((2160, 1080)))
     assert channels["social"].apply(wide).shape == (540, 1080, 3)
@@ -108,6 +150,32 @@ def test_ssim_is_one_for_equal_and_falls_with_noise(small):
     assert visibility.ssim(picture, picture) == pytest.approx(1)
     assert visibility.ssim(picture, (picture + noise / 4).clamp(0, 1)) < 0.99
     assert visibility.ssim(picture, (picture + noise).clamp(0, 1)) < 0.8
+
+
+def test_ssim_is_that_of_scikit_image(small):
+    changed = darkened(small, 60, smooth=3)
+    one, other = (torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255 for pixels in (small, changed))
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    expected = structural_similarity(small, changed, channel_axis=2, **gaussian)
+    assert expected < 0.97
+    assert visibility.ssim(one, other) == pytest.approx(expected, abs=0.003)
+
+
+def test_what_a_face_and_what_the_whole_photo_loses_are_told_apart(small, brisk):
+    """One level inside the face's region, nine in a corner."""
+    region = region_of(detect(small)[0], 320, 320)
+    changed = small.copy()
+    changed[region.box] ^= 1
+    changed[:8, :8] = np.where(small[:8, :8] < 128, small[:8, :8] + 9, small[:8, :8] - 9)
+    report, _ = brisk(small, changed)
+    (face,) = report.faces
+    assert (face.visibility.max_levels, report.photo.max_levels, report.photo.changed_outside) == (1, 9, 64)
+    assert face.visibility.psnr == pytest.approx(20 * np.log10(255))
+    squares = np.square(changed.astype(float) - small)
+    assert report.photo.psnr == pytest.approx(10 * np.log10(255**2 / squares.mean()))
+    assert 1 > face.visibility.ssim > 0.9 and 1 > report.photo.ssim > face.visibility.ssim
+    assert face.visibility.face_lpips == max(face.visibility.lpips.values()) == report.face_lpips > 0
+    assert report.photo.lpips > 0
 
 
 def test_changed_outside_counts_pixels_not_in_any_region(small):
@@ -266,6 +334,83 @@ def test_half_precision_measures_what_full_precision_does(small, monkeypatch):
         assert one.distance == pytest.approx(other.distance, abs=0.002), one
 
 
+class Tint:
+    """Two edits whose results are plain to see: the face as it is, and with more red."""
+
+    name, size, framing, licence, threshold, makes_pictures = "tint", 32, PORTRAIT, "", 0.05, True
+    edits = "copy", "red"
+
+    def __call__(self, faces):
+        copies = 2 * faces - 1
+        return torch.stack([copies, copies + torch.tensor([0.6, 0, 0])[:, None, None]], 1)
+
+    def distance(self, results, clean):
+        return l2(results, clean)
+
+
+def grey(level):
+    return np.full((96, 96, 3), level, np.uint8)
+
+
+@pytest.fixture
+def tinted(monkeypatch):
+    """The verification of a grey picture that became lighter, by hand: whatever is not its colour would show."""
+    ways = {
+        "none": channels["none"],
+        "darker": Channel(lambda pixels: pixels - 10),
+        "larger": Channel(lambda pixels: pixels.repeat(2, 0).repeat(2, 1) - 5),
+    }
+    monkeypatch.setattr(verification, "channels", ways)
+    monkeypatch.setattr(verification, "load_surrogates", lambda place: [Tint()])
+    return shield.verify(grey(100), grey(130), whole=True)
+
+
+def test_effects_are_distances_from_what_is_made_of_the_original_as_it_is(tinted):
+    """After a channel too: what the channel itself does is in the figures, and the control shows how much it is."""
+    lighter = {"none": 30, "darker": 20, "larger": 25}
+    for channel, levels in lighter.items():
+        for copy, red in (tinted.report.select("protected", channel), tinted.report.select("resaved", channel)):
+            levels = levels if copy.picture == "protected" else lighter[channel] - 30
+            amount = abs(levels) * 2 / 255
+            for effect in (copy, red):
+                assert effect.distance == effect.l2 == pytest.approx(amount**2, abs=1e-6), effect
+                assert effect.l1 == pytest.approx(amount, abs=1e-6)
+                assert effect.disrupted == (amount**2 > 0.05) and effect.threshold == 0.05
+            assert copy.l2_mask == 0 and red.l2_mask == pytest.approx(amount**2, abs=1e-6)
+    assert [effect.disrupted for effect in tinted.report.select()] == [True, True]
+    assert not any(effect.disrupted for effect in tinted.report.select("protected", "larger"))
+
+
+def test_manipulations_are_those_of_the_file_as_saved(tinted):
+    copy, red = tinted.manipulations
+    for picture, level in ((copy.clean, 100), (copy.broken, 130)):
+        assert (picture == level).all()
+    for picture, level in ((red.clean, 100), (red.broken, 130)):
+        assert (picture[..., 1:] == level).all() and (np.abs(picture[..., 0] - level - 0.3 * 255) <= 0.5).all()
+    assert [(one.face, one.surrogate, one.edit, one.disrupted) for one in tinted.manipulations] == [
+        (0, "tint", "copy", True),
+        (0, "tint", "red", True),
+    ]
+
+
+def test_a_face_is_framed_in_a_photo_of_another_size_as_in_the_original(small, monkeypatch):
+    """Merely resized, it is nearly the same face."""
+    monkeypatch.setattr(verification, "load_surrogates", lambda place: [Tint()])
+    doubled = Channel(lambda pixels: pixels.repeat(2, 0).repeat(2, 1))
+    ways = {"screenshot": channels["screenshot"], "none": channels["none"], "doubled": doubled}
+    monkeypatch.setattr(verification, "channels", ways)
+    report = shield.verify(small, small).report
+    assert {channel: round(report.select(channel=channel)[0].distance, 3) for channel in ways} == dict.fromkeys(ways, 0)
+
+
+def test_seen_is_what_the_recipe_says_that_the_search_asked(small, monkeypatch):
+    monkeypatch.setattr(verification, "channels", {"none": channels["none"]})
+    monkeypatch.setattr(verification, "load_surrogates", lambda place: [Tint(), load_surrogate("identity", place)])
+    recipe = shield.Recipe(surrogates=("identity",))
+    rows = shield.verify(small, darkened(small, 40), recipe=recipe).report.effects
+    assert {(row.surrogate, row.seen) for row in rows} == {("tint", False), ("identity", True)}
+
+
 def test_rows_cover_everything_once(report):
     keys = [(e.face, e.surrogate, e.edit, e.picture, e.channel) for e in report.effects]
     edits = sum(len(load_surrogate(name, CPU).edits) for name in shield.surrogates)
@@ -317,6 +462,22 @@ def test_a_change_beyond_the_recipes_levels_does_not_keep_the_bound(report):
     assert not dataclasses.replace(report, recipe=recipe | {"levels": 1}).bound_kept
     lossy = dataclasses.replace(report.protected, format="jpeg")
     assert dataclasses.replace(report, recipe=recipe | {"levels": 1}, protected=lossy).bound_kept
+
+
+def test_the_worst_face_decides_on_the_bound(report):
+    def with_lpips(*values):
+        (face,) = report.faces
+        faces = [
+            dataclasses.replace(face, visibility=dataclasses.replace(face.visibility, face_lpips=v)) for v in values
+        ]
+        return dataclasses.replace(report, faces=tuple(faces), recipe={"face_lpips": 0.05, "levels": 12})
+
+    assert with_lpips(0.01, 0.06, 0.02).face_lpips == 0.06
+    assert not with_lpips(0.01, 0.06, 0.02).bound_kept
+    assert not with_lpips(0.051).bound_kept
+    assert with_lpips(0.05, 0.01).bound_kept  # at most: the bound itself is allowed
+    lossy = dataclasses.replace(report.protected, format="jpeg")
+    assert not dataclasses.replace(with_lpips(0.06), protected=lossy).bound_kept
 
 
 def test_json_is_strict_and_complete(report, small):
@@ -432,6 +593,31 @@ def test_the_detector_judges_the_photos_and_every_manipulation(report):
     assert all(0 <= row.probability <= 1 and row.verdict in ("real", "fake", "unsure") for row in report.detections)
     assert rows["protected"][0].probability == pytest.approx(rows["original"][0].probability, abs=0.3)
     assert json.loads(report.to_json())["detections"][0]["picture"] == "original"
+
+
+def test_what_the_detector_says_is_of_the_very_pictures(tinted, small, monkeypatch):
+    """Each probability worked out again, one picture after the other."""
+
+    def probability(pixels, face):
+        crop = warp(to_tensor(pixels), face, SIZE)
+        return probability_of(float(Shipped().log_odds(crop)))
+
+    monkeypatch.setattr(verification, "channels", {"none": channels["none"]})
+    monkeypatch.setattr(verification, "load_surrogates", lambda place: [Tint()])
+    # A chequered change, as a generator leaves one, so that the detector minds.
+    chequered = np.clip(small + 8 * (np.indices(small.shape).sum(0) % 2 * 2 - 1), 0, 255).astype(np.uint8)
+    found = shield.verify(small, chequered)
+    (face,), edge = detect(small), Tint.size
+    expected = {("original", None): probability(small, face), ("protected", None): probability(chequered, face)}
+    for one in found.manipulations:
+        expected["manipulated", one.edit] = probability(one.clean, whole_picture(edge, edge))
+        expected["broken", one.edit] = probability(one.broken, whole_picture(edge, edge))
+    rows = {(row.picture, row.edit): row for row in found.report.detections}
+    assert rows.keys() == expected.keys()
+    for key, row in rows.items():
+        assert row.probability == pytest.approx(expected[key], abs=1e-3), key
+        assert row.verdict == called(row.probability)
+    assert np.ptp([row.probability for row in rows.values()]) > 0.1
 
 
 def test_the_detectors_sentence_counts(report):
