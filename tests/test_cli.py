@@ -36,7 +36,7 @@ def test_what_is_left_out_of_a_photo_is_said(tmp_path, small, brief):
     note = "Of its 2 pages one is left, the first; the others are left out."
     result = run(app, ["verify", str(path), str(protected)])
     assert note in " ".join(result.stdout.split())
-    verification = shield.verify(path, protected)
+    verification = shield.verify_photo(path, protected)
     report = json.loads(verification.report.to_json())
     assert report["schema"] == 4 and report["original"]["notes"] == [note] and report["protected"]["notes"] == []
 

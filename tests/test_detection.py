@@ -1,6 +1,8 @@
 """Detection: the network's contract, checks that find what was forged, verdicts that people and programs can read."""
 
+import csv
 import json
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,13 +32,14 @@ from shield.detection import (
 )
 from shield.detection.calibration import FAKE_FROM, FLAW_WEIGHTS, REAL_TO
 from shield.detection.detection import face_view
-from shield.detection.flaws.flaw import MOST, NOTHING
+from shield.detection.flaws.flaw import MOST, NOTHING, Measurement
 from shield.detection.network import SIZE, DetectorNet, load_detector
 from shield.detection.published import MEAN, load_wang
 from shield.detection.view import FaceView
 from shield.errors import FaceError, InputError, PhotoError, RecipeError, WeightsError
 from shield.faces import Face, warp
 from shield.photo import to_levels, to_tensor
+from shield.surrogates import load_surrogate
 
 every_check = pytest.mark.parametrize("name", sorted(flaws))
 
@@ -206,6 +209,58 @@ def test_probabilities_of_log_odds() -> None:
     assert probability_of(0) == 0.5
     assert probability_of(np.log(3)) == pytest.approx(0.75)
     assert probability_of(-1e9) >= 0 and probability_of(1e9) <= 1
+
+
+def test_a_photo_without_checks_has_the_probability_of_the_network(
+    small: np.ndarray,
+) -> None:
+    """One calibration, in whatever way a face gets there, and 1 / (1 + e^-x) of it."""
+    (face,) = shield.find_faces(small)
+    odds = float(Shipped().log_odds(warp(to_tensor(small), face, SIZE)))
+    found = shield.detect(small, checks=[])
+    assert found.faces[0].log_odds == pytest.approx(odds, abs=1e-3)
+    assert found.probability == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-3)
+    assert len(found.reasons) == (odds > 0)
+
+
+@pytest.mark.parametrize("name", [*sorted(FLAW_WEIGHTS), "brows"])
+def test_a_check_adds_its_weight_for_every_step_above_its_threshold(
+    name: str, small: np.ndarray, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flaw, weight = flaws[name], {"blur": 3.6, "grid": 1.75, "seam": 3.75, "skin": 1.45, "brows": 0.5}[name]
+    measured = Measurement(flaw.threshold + 1.5 * flaw.spread, np.zeros((3, 2), np.float32))
+    monkeypatch.setattr("shield.detection.detection.flaws", {name: replace(flaw, measure=lambda view: measured)})
+    alone, found = (shield.detect(small, checks=checks).faces[0].log_odds for checks in ([], [name]))
+    assert found == pytest.approx(alone + 1.5 * weight, abs=1e-4)
+
+
+@torch.no_grad()
+def test_test_faces_are_called_what_they_are_as_recorded(shared: Path) -> None:
+    """Photographs are called real. Of what GANimation makes of them three quarters are called fake, a tenth real."""
+    faces = photographs(shared / "data" / "faces", count=48)
+    odds = Shipped().log_odds(faces)
+    assert all(called(probability_of(value)) == "real" for value in odds.tolist())
+    assert odds.mean().item() == pytest.approx(-3.35, abs=0.2)
+    made, faint = (
+        Shipped().log_odds((load_surrogate(name, faces.device)(faces[:8]).flatten(0, 1) + 1) / 2)
+        for name in ("stargan", "ganimation")
+    )
+    assert made.mean().item() == pytest.approx(6.41, abs=0.3)
+    words = [called(probability_of(value)) for value in faint.tolist()]
+    assert (words.count("fake"), words.count("real")) == (29, 4)
+
+
+def photographs(folder: Path, count: int) -> torch.Tensor:
+    """Every fiftieth test face of LFW, (count, 3, 128, 128) in [0, 1]."""
+    with (folder / "labels.csv").open(newline="") as table:
+        names = [row["file"] for row in csv.DictReader(table) if (row["source"], row["split"]) == ("lfw", "test")]
+    wanted = set(names[:: len(names) // count][:count])
+    faces = []
+    with tarfile.open(folder / "lfw.tar") as archive:
+        for member in archive:
+            if member.name in wanted and (packed := archive.extractfile(member)):
+                faces.append(to_tensor(np.asarray(Image.open(packed).convert("RGB"))))
+    return torch.cat(faces)
 
 
 def test_the_worst_face_counts() -> None:

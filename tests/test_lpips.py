@@ -13,8 +13,11 @@ from torch import Tensor
 
 from shield import lpips as module
 from shield.errors import WeightsError
+from shield.faces import Face, crop_matrix
 from shield.lpips import Lpips, load_lpips, shrink_to
 from shield.photo import read, to_tensor
+from shield.region import region_of
+from shield.verify.visibility import face_visibility, photo_visibility
 from shield.weights import load_tensors
 
 Pixels = NDArray[np.uint8]
@@ -138,6 +141,54 @@ def test_another_trunk_is_refused(alter: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "load_tensors", lambda name: tensors)
     with pytest.raises(WeightsError, match="not AlexNet's trunk"):
         Lpips()
+
+
+# Of a face and of a photo, as verification reports it
+
+
+def cut(pixels: Pixels, face: Face, side: int) -> Tensor:
+    """The aligned face as Pillow cuts it: four times as fine, then reduced. (1, 3, side, side) in [-1, 1]."""
+    matrix = crop_matrix(face) / np.array([4 * side, 4 * side, 1])
+    fine = Image.fromarray(pixels).transform(
+        (4 * side, 4 * side), Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BICUBIC
+    )
+    return 2 * to_tensor(np.asarray(fine.resize((side, side), Image.Resampling.BOX))) - 1
+
+
+def noisy(pixels: Pixels, levels: int) -> Pixels:
+    """In blocks of 6 px, so that it matters little how a crop is filtered."""
+    height, width = pixels.shape[:2]
+    blocks = np.random.default_rng(0).integers(0, 2, (height // 6 + 1, width // 6 + 1, 3)) * 2 - 1
+    signs = blocks.repeat(6, 0).repeat(6, 1)[:height, :width]
+    return np.clip(pixels + levels * signs, 0, 255).astype(np.uint8)
+
+
+def test_face_lpips_is_the_packages_of_the_aligned_face_at_both_sides(
+    package: lpips.LPIPS, portrait: Pixels, portrait_face: Face, device: torch.device
+) -> None:
+    """Its framing is 667 px: so at 256 and at 512 px, and at 512 the noise shows more."""
+    changed = noisy(portrait, 8)
+    found = face_visibility(portrait, changed, region_of(portrait_face, 1024, 1024), device)
+    expected = {
+        side: package(cut(portrait, portrait_face, side), cut(changed, portrait_face, side)).item()
+        for side in (256, 512)
+    }
+    assert found.lpips == pytest.approx(expected, rel=0.05)
+    assert expected[512] > 1.5 * expected[256]
+    assert found.face_lpips == found.lpips[512]
+
+
+def test_photo_lpips_is_the_packages_of_the_whole_photo(
+    package: lpips.LPIPS, small: Pixels, device: torch.device
+) -> None:
+    changed = noisy(small, 6)
+    found = photo_visibility(small, changed, [], device).lpips
+    expected = package(2 * to_tensor(small) - 1, 2 * to_tensor(changed) - 1).item()
+    assert found == pytest.approx(expected, rel=1e-3)
+    large = [pixels.repeat(4, 0).repeat(4, 1) for pixels in (small, changed)]
+    assert photo_visibility(*large, [], device).lpips == pytest.approx(
+        package(*(2 * shrink_to(to_tensor(pixels), 1024) - 1 for pixels in large)).item(), rel=1e-3
+    )
 
 
 # shrink_to

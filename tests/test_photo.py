@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -426,6 +427,43 @@ def test_jpeg_sampling_and_quality() -> None:
     for quality in (0, 101):
         with pytest.raises(RecipeError, match="1 to 100"):
             photo.encode(original, "jpeg", quality=quality)
+
+
+# The first rows of the tables in Annex K of the JPEG standard (ITU-T T.81), light and colour.
+ANNEX_K = ([16, 11, 10, 16, 24, 40, 51, 61], [17, 18, 24, 47, 99, 99, 99, 99])
+
+
+@pytest.mark.parametrize("quality", [95, 85, 50])
+def test_jpeg_is_quantised_as_much_as_its_quality_says(quality: int) -> None:
+    """libjpeg scales the standard's tables, by 1 at quality 50 and by 0 at 100."""
+    file = opened(photo.encode(photo.from_array(PATTERN), "jpeg", quality=quality))
+    for number, row in enumerate(ANNEX_K):
+        expected = [max(1, (value * (200 - 2 * quality) + 50) // 100) for value in row]
+        assert list(file.quantization[number])[:8] == expected  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("quality", [95, 60])
+def test_heif_is_what_its_own_library_writes_at_that_quality(quality: int) -> None:
+    file = BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(noise(64, 64))).save(file, quality=quality, chroma=444)
+    ours = photo.decode(photo.encode(photo.from_array(noise(64, 64)), "heif", quality=quality))
+    assert (ours.pixels == photo.decode(file.getvalue()).pixels).all()
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+@pytest.mark.parametrize("quality", [1, 100])
+def test_no_quality_takes_anything_from_a_lossless_file(kind: str, quality: int) -> None:
+    original = photo.from_array(noise(64, 64))
+    assert (photo.decode(photo.encode(original, kind, quality=quality)).pixels == original.pixels).all()
+    assert (photo.resaved(original, kind, quality) == original.pixels).all()
+
+
+@pytest.mark.parametrize("kind", LOSSY)
+def test_a_photo_is_resaved_as_it_is_written(kind: str) -> None:
+    original = photo.from_array(noise(64, 64))
+    for quality in (95, 40):
+        file = photo.decode(photo.encode(original, kind, quality=quality))
+        assert (photo.resaved(original, kind, quality) == file.pixels).all()
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "heif", "avif", "tiff"])
