@@ -1,6 +1,7 @@
 """A face is found with the same points however the photo is turned, or it is not found, or it is doubted."""
 
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from PIL import Image
 from shield.faces import Face, detect, find_again, finding, pose
 from shield.faces.aligners import aligners
 from shield.faces.face import distance
+from shield.verify.channels import AS_SAVED
+from shield.verify.report import PROTECTED, Effect, FaceReport, FileReport, Report
+from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
 Pixels = NDArray[np.uint8]
 SIDE = 400
@@ -79,7 +83,7 @@ def test_an_upright_face_costs_one_pass_and_its_points_hardly_move(
     upright: tuple[Pixels, Face], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels, known = upright
-    monkeypatch.setattr(pose, "_upright", lambda pixels, guess: pytest.fail("looked at again"))
+    monkeypatch.setattr(pose, "_confirmed", lambda pixels, read: pytest.fail("looked at again"))
     monkeypatch.setattr(finding, "_seen_turned", lambda pixels: pytest.fail("turned"))
     (face,) = detect(pixels)
     assert face == known
@@ -124,10 +128,40 @@ def test_a_face_that_nobody_confirms_is_doubted(upright: tuple[Pixels, Face], mo
     pixels, known = upright
     wrong = known.reframed((0.2, 0.0), 0.5, 70)
     monkeypatch.setattr(finding, "candidates", lambda pixels: [wrong])
-    monkeypatch.setattr(pose, "_upright", lambda pixels, guess: None)
+    monkeypatch.setattr(pose, "_confirmed", lambda pixels, read: None)
     monkeypatch.setattr(finding, "_seen_turned", lambda pixels: iter(()))
     (face,) = detect(pixels)
     assert "eye distances apart" in face.doubt
     assert face.points == wrong.points
     monkeypatch.setattr(finding, "candidates", lambda pixels: [replace(wrong, score=0.4)])
     assert detect(pixels) == []
+
+
+def test_a_report_warns_of_a_doubted_face_and_of_no_other() -> None:
+    visible = FaceVisibility(*(0.0 for _ in fields(FaceVisibility)))
+    sure = FaceReport((0, 0, 9, 9), 0.9, 12.0, visible, 0.0, "centerface")
+    doubtful = replace(sure, doubt="detector and landmarks see its points 0.9 eye distances apart")
+    file = FileReport(None, "", "png", 9, 9)
+    effect = Effect(0, "toy", "edit", True, PROTECTED, AS_SAVED, 1.0, 0.5, True, None, None, None)
+    report = Report(
+        3,
+        None,
+        file,
+        file,
+        (sure, sure),
+        PhotoVisibility(*(0 for _ in fields(PhotoVisibility))),
+        (effect,),
+        (),
+        {},
+        {},
+        {},
+        {},
+    )
+    assert "framed wrongly" not in report.sentence() + report.headline()
+    warned = replace(report, faces=(sure, doubtful))
+    for text in (warned.sentence(), warned.headline()):
+        assert text.endswith(
+            " Face 2 may be framed wrongly, and what is said of it with it: "
+            "detector and landmarks see its points 0.9 eye distances apart."
+        )
+    assert json.loads(warned.to_json())["faces"][1]["doubt"] == doubtful.doubt

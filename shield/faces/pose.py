@@ -1,6 +1,6 @@
 """A face that a detector saw, looked at again: upright, and by others, before anything is framed by it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from shield.faces.aligners.aligner import Pixels
 from shield.faces.aligners.centerface import look as centerface_look
-from shield.faces.aligners.landmarks import read_points
+from shield.faces.aligners.landmarks import STILL, read_points
 from shield.faces.aligners.yunet import look as yunet_look
 from shield.faces.face import Face, crop_matrix, distance
 from shield.faces.sampling import cut
@@ -26,35 +26,41 @@ DOUBT = "detector and landmarks see its points {:.1f} eye distances apart"
 def settled(pixels: Pixels, seen: Face) -> Face | None:
     """The face that a detector saw in a photo (H, W, 3), with points that others confirm; None where none do.
 
-    An upright face stays where the detector saw it and is only moved half-way to what the landmarks say. Another is
-    tried in all four quarter turns: framed by the landmarks, looked at again upright, and taken as the turn has it in
-    which the detector agrees with the landmarks and a second detector sees it too. A face that the detector is sure of
-    and that nobody confirms comes back with a ``doubt``.
+    An upright face on which detector and landmarks agree has its points half-way between theirs. Another is tried in
+    all four quarter turns: framed by the landmarks, looked at again upright, and taken as the turn has it in which the
+    detector agrees with the landmarks and a second detector sees it too. A face that the detector is sure of and that
+    nobody confirms comes back as it was seen, with a ``doubt``.
     """
     read = read_points(pixels, seen)
     apart = distance(seen, read)
-    if seen.score > SURE and abs(read.tilt) < UPRIGHT and apart < AGREE:
+    agreed = seen.score > SURE and apart < AGREE
+    if agreed and abs(read.tilt) < UPRIGHT:
         return between(seen, read)
-    upright = [face for turn in quarter_turns(seen) if (face := _upright(pixels, turn)) is not None]
+    upright = [face for pose in _poses(pixels, seen) if (face := _confirmed(pixels, pose)) is not None]
     if upright:
         return max(upright, key=lambda face: face.score)
+    if agreed:
+        return between(seen, read)
     return replace(seen, doubt=DOUBT.format(apart)) if seen.score > SURE else None
 
 
-def quarter_turns(face: Face) -> Iterator[Face]:
-    """The face as it would be with its frame turned by 0, 90, 180 and 270 degrees."""
+def _poses(pixels: Pixels, seen: Face) -> list[Face]:
+    """What the landmarks read of a face that may be turned by 0, 90, 180 and 270 degrees; each answer once."""
+    poses: list[Face] = []
     for quarter in range(4):
-        yield face.reframed((0, 0), 1, 90 * quarter)
+        read = read_points(pixels, seen.reframed((0, 0), 1, 90 * quarter))
+        if all(distance(read, other) > STILL for other in poses):
+            poses.append(read)
+    return poses
 
 
-def _upright(pixels: Pixels, guess: Face) -> Face | None:
-    """The face where both detectors and the landmarks see it when it is shown upright; None where they disagree."""
-    read = read_points(pixels, guess)
+def _confirmed(pixels: Pixels, read: Face) -> Face | None:
+    """The face where both detectors see it, too, when it is shown upright; None where one does not."""
     again = _looked_again(pixels, read, centerface_look)
-    second = _looked_again(pixels, read, yunet_look)
-    if again is None or second is None or distance(again, read) > AGREE or distance(second, read) > AGREE:
+    if again is None or distance(again, read) > AGREE:
         return None
-    return between(again, read)
+    second = _looked_again(pixels, read, yunet_look)
+    return between(again, read) if second is not None and distance(second, read) < AGREE else None
 
 
 def _looked_again(pixels: Pixels, face: Face, look: Look) -> Face | None:
