@@ -5,14 +5,14 @@ percent of the frame matters.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from shield.faces import Face, crop_matrix, find_again, warp, whole_picture
-from shield.faces.landmarks import LandmarkNet, load_landmarks, portrait_landmarks
+from shield.faces import Face, crop_matrix, find_again, similarity, warp, whole_picture
+from shield.faces.landmarks import landmark_network, portrait_landmarks
+from shield.faces.templates import Points, as_points, transformed
 from shield.region import region_of
 from shield.web import SCALE, SHIFT, TURN, Pixels
 
@@ -50,23 +50,13 @@ def reframed(faces: Sequence[Face], original: Pixels, sent: Pixels) -> Sequence[
 
 def _aligned(face: Face, original: Pixels, sent: Pixels) -> Face:
     before, after = (_landmarks(pixels, face) for pixels in (original, sent))
-    # The similarity w = a z + b, in complex coordinates, by least squares.
-    centred = before - before.mean()
-    a = np.vdot(centred, after) / np.vdot(centred, centred).real
-    moved = [a * (complex(x, y) - before.mean()) + after.mean() for x, y in face.points]
-    return Face(face.box, tuple((point.real, point.imag) for point in moved), face.score)
+    return replace(face, points=as_points(transformed(similarity(before, after), np.array(face.points))))
 
 
 @torch.no_grad()
-def _landmarks(pixels: Pixels, face: Face) -> NDArray[np.complex128]:
-    """The landmarks of a face in px of the photo, x + iy."""
+def _landmarks(pixels: Pixels, face: Face) -> Points:
+    """The landmarks (68, 2) of a face in px of the photo."""
     region = region_of(face, pixels.shape[1], pixels.shape[0])
     crop = warp(region.crop(pixels, CPU), region.local_face, SIDE)
-    points = portrait_landmarks(_network(), crop)[0].double().numpy()
-    x, y = crop_matrix(face) @ np.vstack([points.T, np.ones(len(points))])
-    return np.asarray(x + 1j * y)
-
-
-@lru_cache(maxsize=1)
-def _network() -> LandmarkNet:
-    return load_landmarks()
+    points = portrait_landmarks(landmark_network(), crop)[0].double().numpy()
+    return transformed(crop_matrix(face), points)

@@ -74,13 +74,18 @@ class Detection:
 
 @dataclass(frozen=True)
 class FaceReport:
-    """One face: where it is, how visible its change is, and the same of the noise control."""
+    """One face: where it is, how visible its change is, and the same of the noise control.
+
+    ``aligner``: what found it; "" of a whole picture. ``doubt``: why it may be framed wrongly, "" where it is not.
+    """
 
     box: tuple[float, float, float, float]
     score: float
     side: float
     visibility: FaceVisibility
     noise_face_lpips: float
+    aligner: str = ""
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -207,7 +212,7 @@ class Report:
         if unseen := set(self.surrogates()) - worked_on:
             others = self._counts(PROTECTED, unseen)[AS_SAVED]
             sentence += " Of networks that the search did not see, {} of {}.".format(*others)
-        return sentence
+        return sentence + self.doubts()
 
     def sentence(self) -> str:
         """One plain sentence on what holds and what does not, of the manipulations the search worked on."""
@@ -222,7 +227,15 @@ class Report:
             parts.append(f"still all of them after {_list(firm)}")
         if weak:
             parts.append(f"fewer after {_list(weak)}")
-        return "; ".join(parts) + f"; noise of the same visibility breaks {noise}."
+        return "; ".join(parts) + f"; noise of the same visibility breaks {noise}.{self.doubts()}"
+
+    def doubts(self) -> str:
+        """A sentence, after a space, on every face that may be framed wrongly; nothing where there is none."""
+        doubtful = [(number, face.doubt) for number, face in enumerate(self.faces, start=1) if face.doubt]
+        return "".join(
+            f" Face {number} may be framed wrongly, and what is said of it with it: {doubt}."
+            for number, doubt in doubtful
+        )
 
     @property
     def other_side(self) -> "Report":
