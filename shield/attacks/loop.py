@@ -5,7 +5,7 @@ Projected gradient descent: Madry et al. 2018 (arXiv 1706.06083). A bound that i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -29,12 +29,18 @@ GROWTH, DECAY = 1.06, 0.95  # of its weight per step above and below the bound
 
 @dataclass(frozen=True)
 class Here:
-    """Where a search stands: ``image`` (1, 3, H, W), its ``gradient`` and its ``score`` (loss less excess)."""
+    """Where a search stands: ``image`` (1, 3, H, W), its ``gradient`` and its ``score`` (loss less excess).
+
+    ``value``: of the loss. ``excesses``: of the bound. ``pull``: the gradient of the excess of a number.
+    """
 
     step: int
     image: Tensor
     gradient: Tensor
     score: float
+    value: float
+    excesses: Tensor
+    pull: Callable[[int], Tensor]
 
 
 Rule = Callable[[Here, Bound], Tensor]  # the next image; the loop contains it
@@ -99,27 +105,43 @@ class GradientAttack:
         for step in range(self.steps + 1):
             # The gradient is taken where the picture is judged: on whole levels, as a file would hold it.
             candidate = round_to_levels(image).requires_grad_(True)
-            value, excess, gradient = _evaluate(loss, bound, candidate, weight)
-            score = value - max(0.0, excess)
-            if score > best_score:
-                best, best_score = candidate.detach(), score
-            done = step == self.steps or (value >= self.goal and excess <= 0)
+            here = _evaluate(loss, bound, candidate, weight, step)
+            excess = float(here.excesses.amax())
+            if here.score > best_score:
+                best, best_score = candidate.detach(), here.score
+            done = step == self.steps or (here.value >= self.goal and excess <= 0)
             if progress is not None:
                 progress(self.steps if done else step, self.steps, max(0.0, best_score))
             if done:
                 break
             weight = weights(step, excess)
-            image = bound.contain(rule(Here(step, image, gradient, score), bound))
-        return round_to_levels(bound.project(best))
+            image = bound.contain(rule(replace(here, image=image), bound))
+        return self._judged(loss, bound, [best, candidate.detach()])
+
+    def _judged(self, loss: Loss, bound: Bound, candidates: list[Tensor]) -> Tensor:
+        """The best of the candidates within the bound, judged anew: on the way each saw other draws."""
+        obedient = [round_to_levels(bound.project(candidate)) for candidate in candidates]
+        judge = getattr(loss, "judge", loss)
+        with torch.no_grad():
+            return max(obedient, key=lambda image: float(judge(image)))
 
 
-def _evaluate(loss: Loss, bound: Bound, image: Tensor, weight: float) -> tuple[float, float, Tensor]:
-    """Loss, excess over the bound, and the gradient of loss - weight * penalty at ``image``."""
-    value, excess = loss(image), bound.excess(image)
-    (gradient,) = torch.autograd.grad(value - weight * (excess + SLACK).clamp(min=0), image)
-    if not (torch.isfinite(value) and torch.isfinite(excess) and torch.isfinite(gradient).all()):
+def _evaluate(loss: Loss, bound: Bound, image: Tensor, weight: float, step: int) -> Here:
+    """The search at ``image``; its gradient is that of loss - weight * penalty."""
+    value, excesses = loss(image), bound.excesses(image)
+
+    def gradient_of(scalar: Tensor) -> Tensor:
+        if not scalar.requires_grad:  # a bound that projection keeps by itself
+            return torch.zeros_like(image)
+        (gradient,) = torch.autograd.grad(scalar, image, retain_graph=True)
+        return gradient
+
+    excess = excesses.amax()
+    gradient = gradient_of(value - weight * (excess + SLACK).clamp(min=0) if weight else value)
+    if not (torch.isfinite(value) and torch.isfinite(excesses).all() and torch.isfinite(gradient).all()):
         raise SearchError("The search met a loss that is not a number; the photo was left as it is.")
-    return value.item(), excess.item(), gradient
+    score = value.item() - max(0.0, excess.item())
+    return Here(step, image, gradient, score, value.item(), excesses.detach(), lambda number: gradient_of(excesses[number]))
 
 
 attacks: Registry[Callable[[int], Attack]] = Registry("attack")

@@ -3,7 +3,25 @@
 from shield.bounds import l2, lab
 from shield.bounds.begun import Begun
 from shield.bounds.bound import Bound, Limits, Steered, bounds
+from shield.bounds.coarse import Coarse
 from shield.bounds.linf import Linf
 from shield.bounds.lpips import FaceLpips, LpipsBound
+from shield.bounds.visible import LOUDEST, Allowed, Visible, shrinkage
 
-__all__ = ["Begun", "Bound", "FaceLpips", "Limits", "Linf", "LpipsBound", "Steered", "bounds", "l2", "lab"]
+__all__ = [
+    "LOUDEST",
+    "Allowed",
+    "Begun",
+    "Bound",
+    "Coarse",
+    "FaceLpips",
+    "Limits",
+    "Linf",
+    "LpipsBound",
+    "Steered",
+    "Visible",
+    "bounds",
+    "l2",
+    "lab",
+    "shrinkage",
+]

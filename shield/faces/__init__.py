@@ -2,7 +2,7 @@
 
 from shield.faces.detect import detect, find_again
 from shield.faces.face import PORTRAIT, PORTRAIT_POINTS, Face, Framing, crop_matrix, whole_picture
-from shield.faces.warp import place, warp
+from shield.faces.warp import place, warp, warp_frames
 
 __all__ = [
     "PORTRAIT",
@@ -14,5 +14,6 @@ __all__ = [
     "find_again",
     "place",
     "warp",
+    "warp_frames",
     "whole_picture",
 ]
