@@ -9,6 +9,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -27,7 +28,7 @@ Loss = Callable[[Tensor], Tensor]  # photo (1, 3, H, W) in [0, 1] -> scalar to c
 Objective = Callable[[Manipulator, Tensor], Measure]
 
 # An edit pulls until it is broken at this multiple of its threshold, so that it stays broken after the web's channels.
-MARGIN = 3.0
+MARGIN = 1.5
 DRAWS = 4  # frames at each look
 JUDGED = 2  # frames in which candidates are compared, the same for all of them
 
@@ -78,12 +79,13 @@ class Disruption:
 
     def __call__(self, photo: Tensor) -> Tensor:
         """The mean over the targets of one look each."""
-        return self._mean(photo, self.draw())
+        return mean_of(photo, [partial(self.look, draw=draw) for draw in self.draw()])
 
     @torch.no_grad()
     def judge(self, photo: Tensor) -> Tensor:
         """The same for every edit in fixed frames, on the first road: for comparing pictures."""
-        return self._mean(photo, [Draw(target.whole, self.roads[0], self.judged) for target in self.targets])
+        draws = [Draw(target.whole, self.roads[0], self.judged) for target in self.targets]
+        return mean_of(photo, [partial(self.look, draw=draw) for draw in draws])
 
     def draw(self) -> list[Draw]:
         """The next look of every target: edits and roads in turn, so that few steps see all of them; frames at random."""
@@ -110,11 +112,13 @@ class Disruption:
     def _crops(self, photo: Tensor, faces: Sequence[Face], surrogate: Surrogate) -> Tensor:
         return warp_frames(photo, faces, surrogate.size, surrogate.framing)
 
-    def _mean(self, photo: Tensor, draws: Sequence[Draw]) -> Tensor:
-        if not (torch.is_grad_enabled() and photo.requires_grad):
-            return torch.stack([self.look(photo, draw) for draw in draws]).mean()
-        value: Tensor = _MeanOfLooks.apply(photo, [lambda image, d=draw: self.look(image, d) for draw in draws])
-        return value
+
+def mean_of(photo: Tensor, looks: Sequence[Loss]) -> Tensor:
+    """The mean of several losses of one photo; with gradients, only one loss's activations are held at a time."""
+    if not (torch.is_grad_enabled() and photo.requires_grad):
+        return torch.stack([look(photo) for look in looks]).mean()
+    value: Tensor = _MeanOfLooks.apply(photo, looks)
+    return value
 
 
 def in_step(parts: Sequence[T], roads: Sequence[U]) -> list[tuple[T, U]]:
@@ -123,7 +127,7 @@ def in_step(parts: Sequence[T], roads: Sequence[U]) -> list[tuple[T, U]]:
 
 
 class _MeanOfLooks(torch.autograd.Function):
-    """Runs forward and backward look by look, so that only one surrogate's activations are held at a time."""
+    """Runs forward and backward look by look."""
 
     @staticmethod
     def forward(context: Any, photo: Tensor, looks: Sequence[Loss]) -> Tensor:

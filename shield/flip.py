@@ -149,4 +149,5 @@ def _white(like: Tensor) -> Tensor:
 def _largest() -> float:
     """The largest difference of all: between pure green and pure blue."""
     green, blue = (torch.tensor(colour)[None, :, None, None] for colour in ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
-    return float(hyab(_hunt(_lab(green)), _hunt(_lab(blue)))) ** COLOUR_POWER
+    largest: float = float(hyab(_hunt(_lab(green)), _hunt(_lab(blue)))) ** COLOUR_POWER
+    return largest

@@ -6,7 +6,7 @@ Projected gradient descent: Madry et al. 2018 (arXiv 1706.06083). A bound that i
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
@@ -16,7 +16,6 @@ from shield.errors import SearchError
 from shield.photo import round_to_levels
 from shield.registry import Registry
 
-Loss = Callable[[Tensor], Tensor]  # photo (1, 3, H, W) in [0, 1] -> scalar to climb
 Progress = Callable[[int, int, float], None]  # step, steps, best so far
 Update = Callable[[Tensor, int], Tensor]  # gradient, step -> direction of about [-1, 1] per value
 Weights = Callable[[int, float], float]  # step, excess at it -> the weight of the bound's excess at the next
@@ -44,6 +43,23 @@ class Here:
 
 
 Rule = Callable[[Here, Bound], Tensor]  # the next image; the loop contains it
+
+
+class Loss(Protocol):
+    """A scalar to climb. A loss whose calls draw anew also has ``judge``, which compares pictures on the same draws."""
+
+    def __call__(self, photo: Tensor, /) -> Tensor:
+        """Of a photo (1, 3, H, W) in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class Drawn(Loss, Protocol):
+    """A loss whose every call draws anew."""
+
+    def judge(self, photo: Tensor, /) -> Tensor:
+        """On draws that are always the same."""
+        ...
 
 
 class Attack(Protocol):
@@ -116,14 +132,10 @@ class GradientAttack:
                 break
             weight = weights(step, excess)
             image = bound.contain(rule(replace(here, image=image), bound))
-        return self._judged(loss, bound, [best, candidate.detach()])
-
-    def _judged(self, loss: Loss, bound: Bound, candidates: list[Tensor]) -> Tensor:
-        """The best of the candidates within the bound, judged anew: on the way each saw other draws."""
-        obedient = [round_to_levels(bound.project(candidate)) for candidate in candidates]
-        judge = getattr(loss, "judge", loss)
-        with torch.no_grad():
-            return max(obedient, key=lambda image: float(judge(image)))
+        # Where each step saw other draws, what was best on the way and what came last are compared on the same ones.
+        finalists = [best, candidate.detach()] if isinstance(loss, Drawn) else [best]
+        inside = [round_to_levels(bound.project(finalist)) for finalist in finalists]
+        return max(inside, key=lambda image: float(loss.judge(image))) if isinstance(loss, Drawn) else inside[0]
 
 
 def _evaluate(loss: Loss, bound: Bound, image: Tensor, weight: float, step: int) -> Here:

@@ -16,8 +16,8 @@ from torch import Tensor
 from shield.attacks.loop import Attack, GradientAttack, Here, Rule, attacks
 from shield.bounds import Bound
 
-STEP = 0.02  # root mean square of the first step, share of the largest change
-LAST = 0.1  # of the first step: steps shrink along a cosine
+PATH = 1.4  # root mean square of all steps together, were they in one direction; share of the largest change
+LAST = 0.1  # of the first step, to which steps shrink along a cosine
 MOMENTUM = 0.9
 NEAR = -0.08  # an excess from which on a limit counts as reached
 BACK = 5.0  # of an excess: how much harder a limit that is exceeded pushes back
@@ -46,8 +46,12 @@ class Tangent:
         if (spare := min(1.0, max(0.0, (self.value - ENOUGH) / (1 - ENOUGH)))) > 0:
             loudest = _unit(here.pull(int(here.excesses.argmax())))
             direction = (1 - spare) * direction - spare * loudest
-        share = STEP * (LAST + (1 - LAST) * (1 + math.cos(math.pi * here.step / self.steps)) / 2)
-        return here.image + bound.step(direction * math.sqrt(direction.numel()), share)
+        return here.image + bound.step(direction * math.sqrt(direction.numel()), self._share(here.step))
+
+    def _share(self, step: int) -> float:
+        """How far a step goes."""
+        left = (1 + math.cos(math.pi * step / self.steps)) / 2
+        return 2 * PATH / (1 + LAST) / self.steps * (LAST + (1 - LAST) * left)
 
 
 def _weights(direction: Tensor, pulls: list[Tensor]) -> list[float]:
@@ -63,7 +67,8 @@ def _weights(direction: Tensor, pulls: list[Tensor]) -> list[float]:
 
 
 def _unit(gradient: Tensor) -> Tensor:
-    return gradient / gradient.norm().clamp(min=1e-12)
+    length: Tensor = gradient.norm()
+    return gradient / length.clamp(min=1e-12)
 
 
 def rule(steps: int) -> Callable[[], Rule]:

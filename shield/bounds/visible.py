@@ -5,6 +5,7 @@ see them. All of them are soft: a search moves along where they reach their limi
 for LPIPS), and the saved file is measured again.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,12 +14,14 @@ from torch.nn import functional as F
 
 from shield.bounds.lpips import COARSE, face_sizes
 from shield.faces import Face, warp
-from shield.flip import PIXELS_PER_DEGREE, hyab, perceived, spread
+from shield.flip import PIXELS_PER_DEGREE, TINY, hyab, perceived, spread
 from shield.lpips import Lpips
 from shield.skin import Skin
 
 ATTEMPTS = 12  # to draw a picture back
 LESS = 0.98  # a little more than the excess asks for, so that few attempts are needed
+LEAST = 0.5  # of HyAB: colours that differ by less are as cheap
+LOUD = 0.8  # of the loudest: what is pushed down with them
 LOUDEST = 0.99  # the quantile of FLIP that stands for the loudest places
 
 
@@ -84,13 +87,15 @@ class Visible:
     def _flip(self, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Shares of what is allowed of FLIP's mean and of its loudest places: its own values, smoother slopes.
 
-        FLIP's own slope is infinite where nothing changed, so that a search would never begin there.
+        FLIP's own slope is infinite where nothing changed, so that a search would never leave it.
         """
         error = spread(hyab(colours.detach(), self.colours))
-        mean, loudest = error.mean() / self.allowed.flip, error.flatten().quantile(LOUDEST) / self.allowed.loudest
+        peak = error.flatten().quantile(LOUDEST)
+        mean, loudest = error.mean() / self.allowed.flip, peak / self.allowed.loudest
         squares = (colours - self.colours).square().sum(1)
-        loud = squares * (error > 0.8 * error.flatten().quantile(LOUDEST))
-        return _valued(mean, squares), _valued(loudest, loud)
+        loud = squares * (error > LOUD * peak)
+        slope = spread((squares + LEAST**2).sqrt()).mean()
+        return _valued(mean, slope), _valued(loudest, (loud.mean() + TINY).sqrt())
 
     def _face(self, image: Tensor) -> Tensor:
         return warp(image, self.face, self.side)
@@ -101,14 +106,15 @@ class Visible:
 
 def shrinkage(excess: float) -> float:
     """By what a change that exceeds its limit is to be scaled: LPIPS grows about as the square of a small change."""
-    return LESS * (1 + excess) ** -0.5
+    return LESS / math.sqrt(1 + excess)
 
 
 def _coarse(face: Tensor) -> Tensor:
-    return F.interpolate(face, size=(COARSE, COARSE), mode="bilinear", antialias=True) if face.shape[-1] > COARSE else face
+    if face.shape[-1] <= COARSE:
+        return face
+    return F.interpolate(face, size=(COARSE, COARSE), mode="bilinear", antialias=True)
 
 
-def _valued(value: Tensor, squares: Tensor) -> Tensor:
-    """``value``, with the slope of the root mean square."""
-    slope = (squares.mean() + 1e-12).sqrt()
+def _valued(value: Tensor, slope: Tensor) -> Tensor:
+    """``value``, with the slope of another."""
     return slope + (value - slope).detach()
