@@ -1,54 +1,145 @@
 """Disruption: how far a change to the photo breaks the surrogates, as one callable to climb.
 
 Ruiz et al. 2020, "Disrupting Deepfakes" (arXiv 2003.01279): climb the distance between the manipulator's result on
-the changed photo and its result on the clean one.
+the changed photo and its result on the clean one. Here in expectation over frames, channels and edits (Athalye et al.
+2018, "Synthesizing robust adversarial examples", arXiv 1707.07397).
 """
 
 import math
+import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Generator, Tensor
 
+from shield.bounds import as_grey
 from shield.device import fast_precision
-from shield.faces import Face, warp
-from shield.objectives import Measure, share_of_goal
+from shield.faces import Face, warp_frames
+from shield.frames import FRAMES, Frames, Reframing
+from shield.objectives import Manipulator, Measure, share_of_goal
 from shield.surrogates import Surrogate
-from shield.transforms import AsSaved, Transform
+from shield.transforms import Transform
 
 T = TypeVar("T")
 U = TypeVar("U")
 Loss = Callable[[Tensor], Tensor]  # photo (1, 3, H, W) in [0, 1] -> scalar to climb
+Objective = Callable[[Manipulator, Tensor], Measure]
 
-# The search is done with an edit at this multiple of its threshold, so that it stays broken after the web's channels.
-MARGIN = 3.0
+# An edit pulls until it is broken at this multiple of its threshold, so that it stays broken after the web's channels.
+MARGIN = 1.5
+DRAWS = 4  # frames at each look
+JUDGED = 2  # frames in which candidates are compared, the same for all of them
 
 
 @dataclass(frozen=True)
-class Term:
-    """One surrogate's part: the share of the goal reached on a photo that shows ``face``, in [0, 1].
-
-    The photo goes through ``transform`` on its way. ``measure``: for a face as the transform frames it, how far the
-    results on the surrogate's crop are from the clean ones there. ``generator``: for the transform's random numbers.
-    """
+class Draw:
+    """One look: what is asked, on which road, in which frames."""
 
     surrogate: Surrogate
-    face: Face
-    measure: Callable[[Face], Measure]
-    transform: Transform = field(default_factory=AsSaved)
-    generator: Generator = field(default_factory=Generator)
+    road: Transform
+    frames: tuple[Reframing, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One door of a manipulator: the surrogate, and its parts that are asked one after the other."""
+
+    whole: Surrogate
+    parts: Sequence[Surrogate]
+
+
+class Disruption:
+    """loss(photo): from 0 (nothing breaks) to 1 (every edit breaks with margin), in frames that are drawn anew.
+
+    The value is an unbiased estimate of the mean over targets, edits, roads and frames; ``look`` gives the same value for
+    the same picture and draws. ``clean``: the original (1, 3, H, W) in [0, 1], on which ``face`` lies. ``source`` draws
+    frames, ``generator`` the roads' own random numbers.
+    """
+
+    def __init__(
+        self,
+        clean: Tensor,
+        face: Face,
+        targets: Sequence[Target],
+        roads: Sequence[Transform],
+        objective: Objective,
+        source: random.Random,
+        generator: Generator,
+        frames: Frames = FRAMES,
+        draws: int = DRAWS,
+    ) -> None:
+        self.clean, self.face, self.targets, self.roads = clean, face, targets, roads
+        self.objective, self.source, self.generator, self.frames, self.draws = (
+            objective,
+            source,
+            generator,
+            frames,
+            draws,
+        )
+        self.turn = 0
+        # Of its own source, so that candidates are compared on draws that the search did not climb.
+        judging = random.Random(source.getrandbits(64))
+        self.judged = tuple(frames.draw(judging) for _ in range(JUDGED))
 
     def __call__(self, photo: Tensor) -> Tensor:
-        sent = self.transform(photo, self.generator)
+        """The mean over the targets of one look each."""
+        return mean_of(photo, [partial(self.look, draw=draw) for draw in self.draw()])
+
+    @torch.no_grad()
+    def judge(self, photo: Tensor) -> Tensor:
+        """The same for every edit in fixed frames, on the first road: for comparing pictures."""
+        draws = [Draw(target.whole, self.roads[0], self.judged) for target in self.targets]
+        return mean_of(photo, [partial(self.look, draw=draw) for draw in draws])
+
+    def draw(self) -> list[Draw]:
+        """The next look of every target: edits and roads in turn, so that few steps see all of them; frames at random."""
+        turn, self.turn = self.turn, self.turn + 1
+        draws = []
+        for number, target in enumerate(self.targets):
+            pairs = in_step(target.parts, self.roads)
+            part, road = pairs[(turn + number) % len(pairs)]
+            draws.append(Draw(part, road, tuple(self.frames.draw(self.source) for _ in range(self.draws))))
+        return draws
+
+    def look(self, photo: Tensor, draw: Draw) -> Tensor:
+        """The share of the goal that one draw reaches."""
+        sent = draw.road(photo, self.generator)
         scale = sent.shape[-1] / photo.shape[-1], sent.shape[-2] / photo.shape[-2]
-        face = self.transform.frame(self.face, sent)
-        crop = warp(sent, face.scaled(*scale), self.surrogate.size, self.surrogate.framing)
-        measure = self.measure(face)
+        faces = [frame.of(self.face) for frame in draw.frames]
+        crops = self._crops(sent, [face.scaled(*scale) for face in faces], draw.surrogate)
+        with torch.no_grad():
+            before = self._crops(self.clean, faces, draw.surrogate)
         with fast_precision(photo.device):
-            distances = measure(crop)
+            distances = self.objective(draw.surrogate, before)(crops)
         return share_of_goal(distances, MARGIN)
+
+    def _crops(self, photo: Tensor, faces: Sequence[Face], surrogate: Surrogate) -> Tensor:
+        return warp_frames(photo, faces, surrogate.size, surrogate.framing)
+
+
+@dataclass(frozen=True)
+class InGrey:
+    """A loss of the picture as it is in grey, so that what climbs it is grey as well."""
+
+    loss: Disruption
+
+    def __call__(self, photo: Tensor) -> Tensor:
+        return self.loss(as_grey(photo))
+
+    def judge(self, photo: Tensor) -> Tensor:
+        """The same on the draws on which pictures are compared."""
+        return self.loss.judge(as_grey(photo))
+
+
+def mean_of(photo: Tensor, looks: Sequence[Loss]) -> Tensor:
+    """The mean of several losses of one photo; with gradients, only one loss's activations are held at a time."""
+    if not (torch.is_grad_enabled() and photo.requires_grad):
+        return torch.stack([look(photo) for look in looks]).mean()
+    value: Tensor = _MeanOfLooks.apply(photo, looks)
+    return value
 
 
 def in_step(parts: Sequence[T], roads: Sequence[U]) -> list[tuple[T, U]]:
@@ -56,51 +147,20 @@ def in_step(parts: Sequence[T], roads: Sequence[U]) -> list[tuple[T, U]]:
     return [(parts[i % len(parts)], roads[i % len(roads)]) for i in range(math.lcm(len(parts), len(roads)))]
 
 
-class Expectation:
-    """The mean of several terms, of which every call takes the next one: as many steps cost no more.
-
-    The value is the mean of what each term gave last (Schmidt et al. 2017, arXiv 1309.2388), so it falls short until
-    each had its turn; the gradient is that of the term taken.
-    """
-
-    def __init__(self, terms: Sequence[Loss], first: int = 0) -> None:
-        self.terms, self.turn = terms, first
-        self.last = [0.0] * len(terms)
-
-    def __call__(self, photo: Tensor) -> Tensor:
-        number = self.turn % len(self.terms)
-        value = self.terms[number](photo)
-        self.turn, self.last[number] = self.turn + 1, float(value.detach())
-        return value + (sum(self.last) / len(self.last) - value.detach())
-
-
-@dataclass(frozen=True)
-class Disruption:
-    """loss(photo): the mean over the terms, from 0 (nothing breaks) to 1 (every edit breaks with margin)."""
-
-    terms: Sequence[Loss]
-
-    def __call__(self, photo: Tensor) -> Tensor:
-        if not (torch.is_grad_enabled() and photo.requires_grad):
-            return torch.stack([term(photo) for term in self.terms]).mean()
-        value: Tensor = _MeanOfTerms.apply(photo, self.terms)
-        return value
-
-
-class _MeanOfTerms(torch.autograd.Function):
-    """Runs forward and backward term by term, so that only one surrogate's activations are held at a time."""
+class _MeanOfLooks(torch.autograd.Function):
+    """Runs forward and backward look by look."""
 
     @staticmethod
-    def forward(context: Any, photo: Tensor, terms: Sequence[Loss]) -> Tensor:
+    def forward(context: Any, photo: Tensor, looks: Sequence[Loss]) -> Tensor:
         total, gradient = torch.zeros((), device=photo.device), torch.zeros_like(photo)
-        for term in terms:
+        for look in looks:
             with torch.enable_grad():
                 leaf = photo.detach().requires_grad_(True)
-                value = term(leaf)
+                value = look(leaf)
                 gradient += torch.autograd.grad(value, leaf)[0]
             total += value.detach()
-        context.save_for_backward(gradient / len(terms))
-        return total / len(terms)
+        context.save_for_backward(gradient / len(looks))
+        return total / len(looks)
 
     @staticmethod
     def backward(context: Any, *outer: Tensor) -> tuple[Tensor, None]:

@@ -18,32 +18,30 @@ from shield.transforms import AS_SAVED, check_transform
 
 @dataclass(frozen=True)
 class Strength:
-    """How visible the change may be: a face LPIPS, a largest change in 8-bit levels, and what that means in words.
-
-    ``smooth``: the largest change of skin, walls and sky, which hide nothing.
-    """
+    """How visible the change may be, as ``Recipe`` explains it, and what that means in words."""
 
     face_lpips: float
+    flip: float
+    loudest: float
+    skin: float
     levels: int
     smooth: int
     meaning: str
 
 
-STRENGTH = ("face_lpips", "levels", "smooth")  # the settings that a preset decides
+STRENGTH = ("face_lpips", "flip", "loudest", "skin", "levels", "smooth")  # the settings that a preset decides
 CLASSES = ("joint", "iterative")
 RANDOM, UNIVERSAL = "random", "universal"
 STARTS = (RANDOM, UNIVERSAL)
-# What the search goes through by default. The saved file's own turn keeps what is broken as saved broken; the last two
-# keep it broken for whoever looks for the face in the changed photo, as it is saved. Further channels (half size, blur,
-# WebP, frames farther off) cost the others steps and gained nothing.
-ROBUST = (AS_SAVED, "jpeg90", "jpeg75", "none+found", "none+aligned")
+# What the search goes through in turn by default. Each sees frames drawn anew.
+ROBUST = (AS_SAVED, AS_SAVED, "jpeg75")
 PLAIN = (AS_SAVED,)
-BALANCED = Strength(0.05, 12, 3, "hard to see, right for most photos")
+BALANCED = Strength(0.05, 0.07, 0.25, 1.05, 32, 3, "hard to see, right for most photos")
 PRESETS: Mapping[str, Strength] = MappingProxyType(
     {
-        "subtle": Strength(0.02, 8, 3, "hardest to see, holds least"),
+        "subtle": Strength(0.02, 0.04, 0.15, 1.03, 24, 3, "hardest to see, holds least"),
         "balanced": BALANCED,
-        "strong": Strength(0.10, 16, 8, "holds most, shows on smooth skin and walls"),
+        "strong": Strength(0.10, 0.10, 0.35, 1.1, 48, 8, "holds most, may be seen"),
     }
 )
 
@@ -71,18 +69,21 @@ class Recipe:
     """
 
     face_lpips: float = BALANCED.face_lpips
+    flip: float = BALANCED.flip
+    loudest: float = BALANCED.loudest
+    skin: float = BALANCED.skin
     levels: int = BALANCED.levels
     smooth: int = BALANCED.smooth
     surrogates: tuple[str, ...] = ("stargan",)
     transforms: tuple[str, ...] = ROBUST
     edits: tuple[str, ...] = ()
-    classes: str = CLASSES[0]
+    classes: str = CLASSES[1]
     objective: str = "output"
-    attack: str = "adam"
+    attack: str = "tangent"
     bound: str = "linf"
     steered: bool = True
-    masked: bool = True
-    steps: int = 36
+    masked: bool = False
+    steps: int = 60
     start: str = RANDOM
     seed: int = 0
     format: str | None = None

@@ -1,5 +1,6 @@
 """Every registered attack keeps the same promises: it climbs, within the bound, in whole levels, and by its seed."""
 
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -15,13 +16,15 @@ from shield.attacks.lpa import rounds
 from shield.attacks.momentum import momentum_update, nesterov_update
 from shield.attacks.sign import sign_update
 from shield.bounds import Begun, FaceLpips, Linf, LpipsBound, Steered
-from shield.disruption import Disruption, Term
+from shield.disruption import Disruption, Target
 from shield.errors import RecipeError, SearchError
 from shield.faces import Face, warp, whole_picture
+from shield.frames import Frames
 from shield.lpips import Lpips
 from shield.objectives.output import output
 from shield.photo import round_to_levels, to_tensor
 from shield.surrogates import Surrogate, chosen
+from shield.transforms import AsSaved
 
 Loss = Callable[[Tensor], Tensor]
 Steps = list[tuple[int, int, float]]
@@ -204,8 +207,8 @@ def test_a_loss_that_breaks_down_on_the_way_raises(asking: str) -> None:
 class Broken(Linf):
     """A bound that cannot tell."""
 
-    def excess(self, image: Tensor) -> Tensor:
-        return torch.full((), float("nan"))
+    def excesses(self, image: Tensor) -> Tensor:
+        return torch.full((1,), float("nan"))
 
 
 def test_an_excess_that_is_not_a_number_raises(asking: str) -> None:
@@ -327,14 +330,19 @@ def test_apgd_checks_where_its_paper_says() -> None:
     assert checkpoints(100)[:6] == [22, 41, 57, 70, 80, 87]  # Croce and Hein 2020, section 3.2
 
 
+def here(step: int, image: Tensor, gradient: Tensor, score: float) -> Here:
+    """Where a search stands that no limit holds."""
+    return Here(step, image, gradient, score, score, torch.full((1,), -1.0), lambda number: torch.zeros_like(image))
+
+
 def test_apgd_halves_a_step_that_does_not_pay_and_returns_to_the_best() -> None:
     control, bound = StepControl(10), linf()
     assert control.checks[0] == 2
-    best = Here(0, photo(), torch.ones_like(photo()), score=1.0)
+    best = here(0, photo(), torch.ones_like(photo()), score=1.0)
     worse = photo() + 3 / 255
     control(best, bound)
-    control(Here(1, worse, -torch.ones_like(photo()), score=0.5), bound)
-    result = control(Here(2, worse, -torch.ones_like(photo()), score=0.4), bound)
+    control(here(1, worse, -torch.ones_like(photo()), score=0.5), bound)
+    result = control(here(2, worse, -torch.ones_like(photo()), score=0.4), bound)
     assert control.share == 1.0
     # From the best along the best's own gradient.
     aim = bound.contain(photo() + bound.step(torch.ones_like(photo()), 1.0))
@@ -437,7 +445,7 @@ def test_a_search_that_never_came_inside_still_ends_inside(portrait: NDArray[np.
 # With a network
 
 
-@pytest.mark.parametrize("name", ["adam", "ifgsm"])
+@pytest.mark.parametrize("name", ["adam", "ifgsm", "tangent"])
 def test_breaks_stargan_on_a_small_photo_and_leaves_its_weights_alone(
     name: str, portrait: NDArray[np.uint8], portrait_face: Face, stargan: Surrogate
 ) -> None:
@@ -445,7 +453,8 @@ def test_breaks_stargan_on_a_small_photo_and_leaves_its_weights_alone(
     small = torch.nn.functional.interpolate(to_tensor(portrait), size=160, mode="bilinear", antialias=True)
     original, face = round_to_levels(small), portrait_face.scaled(160 / 1024)
     two = chosen(stargan, stargan.edits[1:3])
-    loss = Disruption([Term(two, face, lambda face: output(two, crop_of(two, original, face)))])
+    targets, roads = [Target(two, [two])], [AsSaved()]
+    loss = Disruption(original, face, targets, roads, output, random.Random(0), seeded(), Frames(0, 0, 0), 1)
     before = {key: value.clone() for key, value in stargan.state_dict().items()}
     steps: Steps = []
     bound = Linf(original, LEVELS, torch.ones(1, 1, 1, 1))

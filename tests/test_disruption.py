@@ -1,8 +1,11 @@
 """Everything before the search is one callable: the mean of its terms, with the gradient of that mean."""
 
+import random
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shield import disruption
-from shield.disruption import MARGIN, Disruption, Expectation, Term, in_step
+from shield.disruption import MARGIN, Disruption, Target, in_step, mean_of
 from shield.faces import Face, Framing, warp
+from shield.frames import FRAMES, Frames, held
 from shield.objectives import l2
 from shield.objectives.output import output
 from shield.photo import to_tensor
-from shield.surrogates import Surrogate, load_surrogate, surrogates
+from shield.surrogates import Surrogate, chosen, load_surrogate, surrogates
+from shield.transforms import AsSaved
 
 Loss = Callable[[Tensor], Tensor]
 
@@ -52,45 +57,83 @@ def gradient(loss: Loss, photo: Tensor) -> tuple[Tensor, Tensor]:
     return value, torch.autograd.grad(value, leaf)[0]
 
 
-# One term
+# One look
 
 
-def term_of(surrogate: Surrogate, photo: Tensor, face: Face) -> Term:
-    """Climbs what the surrogate makes of this photo."""
-    return Term(surrogate, face, lambda face: output(surrogate, crop_of(surrogate, photo, face)))
+def loss_of(surrogate: Surrogate, photo: Tensor, face: Face, **settings: Any) -> Disruption:
+    """Climbs what the surrogate makes of this photo, all its edits at once, as it is saved."""
+    generator = torch.Generator().manual_seed(0)
+    targets, roads = [Target(surrogate, [surrogate])], [AsSaved()]
+    return Disruption(photo, face, targets, roads, output, random.Random(0), generator, **settings)
 
 
 def crop_of(surrogate: Surrogate, photo: Tensor, face: Face) -> Tensor:
     return warp(photo, face, surrogate.size, surrogate.framing)
 
 
-def toy_term(photo: Tensor, face: Face) -> Term:
-    return term_of(Toy(), photo, face)
-
-
-def test_a_term_is_the_share_of_its_edits_goals(scene: tuple[Tensor, Face]) -> None:
+def test_a_look_is_the_share_of_its_edits_goals(scene: tuple[Tensor, Face]) -> None:
     photo, face = scene
-    changed = photo + 0.05  # every value of both results moves by 0.1
-    assert toy_term(photo, face)(photo).item() == 0
-    assert toy_term(photo, face)(changed).item() == pytest.approx(0.01 / (MARGIN * Toy.threshold), rel=1e-4)
-    assert toy_term(photo, face)(photo + 0.3).item() == 1
+    loss = loss_of(Toy(), photo, face)
+    # Every value of both results moves by 0.1, whatever the frame.
+    assert loss(photo).item() == 0
+    assert loss(photo + 0.05).item() == pytest.approx(0.01 / (MARGIN * Toy.threshold), rel=1e-4)
+    assert loss(photo + 0.3).item() == 1
 
 
-def test_a_term_looks_at_its_own_face_only(scene: tuple[Tensor, Face]) -> None:
+def test_a_look_sees_its_own_face_only(scene: tuple[Tensor, Face]) -> None:
     photo, face = scene
-    _, pull = gradient(toy_term(photo, face.scaled(0.3)), altered(photo, 0.02))
+    _, pull = gradient(loss_of(Toy(), photo, face.scaled(0.3)), altered(photo, 0.02))
     assert pull[:, :, :20, :20].count_nonzero() > 0
     assert pull[:, :, 40:].count_nonzero() == 0
 
 
-# Several terms
+def test_both_photos_are_seen_in_the_same_frame(scene: tuple[Tensor, Face]) -> None:
+    """A reference taken in another frame than the changed photo would break everything by itself."""
+    photo, face = scene
+    loss = loss_of(Toy(), photo, face, frames=Frames(0.2, 0.3, 20.0))
+    assert [loss(photo).item() for _ in range(3)] == [0, 0, 0]
+
+
+def test_frames_are_drawn_anew_at_every_look_and_the_same_ones_give_the_same_value(scene: tuple[Tensor, Face]) -> None:
+    photo, face = scene
+    changed, loss = altered(photo, 0.03), loss_of(Toy(), photo, face)
+    (first,), (second,) = loss.draw(), loss.draw()
+    assert not set(first.frames) & set(second.frames)
+    values = [loss.look(changed, draw).item() for draw in (first, second, first)]
+    assert values[0] == values[2] != values[1]
+
+
+def test_the_value_is_unbiased(scene: tuple[Tensor, Face]) -> None:
+    """The mean over many calls is the mean over many frames; a draw that favoured some would be off."""
+    photo, face = scene
+    changed = photo.clone()
+    changed[..., :48] += 0.1  # so that frames differ
+    loss = loss_of(Toy(), photo, face, draws=2)
+    found = np.mean([loss(changed).item() for _ in range(60)])
+    source = random.Random(99)
+    frames = [FRAMES.draw(source).of(face) for _ in range(120)]
+    shares = [(crop_of(Toy(), changed, f) - crop_of(Toy(), photo, f)).mul(2).square().mean().item() for f in frames]
+    assert found == pytest.approx(np.mean(shares) / (MARGIN * Toy.threshold), rel=0.03)
+
+
+def test_candidates_are_judged_on_fixed_draws_that_the_search_does_not_climb(scene: tuple[Tensor, Face]) -> None:
+    photo, face = scene
+    changed, loss = altered(photo, 0.03), loss_of(Toy(), photo, face)
+    before = loss.judge(changed).item()
+    climbed = {frame for _ in range(20) for draw in loss.draw() for frame in draw.frames}
+    assert loss.judge(changed).item() == before
+    assert not climbed & set(loss.judged)
+    assert not (climbed | set(loss.judged)) & set(held())
+
+
+# Several looks
 
 
 def plain(weight: float) -> Loss:
     return lambda photo: (weight * photo).sin().square().mean()
 
 
-TERMS = (plain(1), plain(5), plain(-2.5))
+LOOKS = (plain(1), plain(5), plain(-2.5))
 
 
 def picture() -> Tensor:
@@ -98,24 +141,24 @@ def picture() -> Tensor:
 
 
 def test_the_value_is_the_mean_with_and_without_gradient() -> None:
-    expected = sum(float(term(picture())) for term in TERMS) / 3
-    value, _ = gradient(Disruption(TERMS), picture())
+    expected = sum(float(term(picture())) for term in LOOKS) / 3
+    value, _ = gradient(partial(mean_of, looks=LOOKS), picture())
     assert value.item() == pytest.approx(expected)
-    assert Disruption(TERMS)(picture()).item() == pytest.approx(expected)
-    assert Disruption(TERMS[1:2])(picture()).item() == pytest.approx(float(TERMS[1](picture())))
+    assert mean_of(picture(), LOOKS).item() == pytest.approx(expected)
+    assert mean_of(picture(), LOOKS[1:2]).item() == pytest.approx(float(LOOKS[1](picture())))
 
 
 def test_the_gradient_is_autograds() -> None:
-    _, found = gradient(Disruption(TERMS), picture())
-    _, expected = gradient(lambda photo: torch.stack([term(photo) for term in TERMS]).mean(), picture())
+    _, found = gradient(partial(mean_of, looks=LOOKS), picture())
+    _, expected = gradient(lambda photo: torch.stack([term(photo) for term in LOOKS]).mean(), picture())
     assert expected.abs().max() > 1e-4
     assert torch.allclose(found, expected, atol=1e-8)
 
 
 def test_the_gradient_passes_what_is_around_it() -> None:
-    _, found = gradient(lambda photo: 3 * Disruption(TERMS)(photo.square()).exp(), picture())
+    _, found = gradient(lambda photo: 3 * mean_of(photo.square(), LOOKS).exp(), picture())
     _, expected = gradient(
-        lambda photo: 3 * torch.stack([term(photo.square()) for term in TERMS]).mean().exp(), picture()
+        lambda photo: 3 * torch.stack([term(photo.square()) for term in LOOKS]).mean().exp(), picture()
     )
     assert torch.allclose(found, expected, atol=1e-7)
 
@@ -130,7 +173,7 @@ def test_keeps_no_graph_where_none_is_wanted(leaf: bool) -> None:
 
     photo = picture().requires_grad_(leaf)
     with torch.no_grad() if leaf else nullcontext():
-        value = Disruption([term, term])(photo)
+        value = mean_of(photo, [term, term])
     assert not value.requires_grad
     assert calls == [False, False]
 
@@ -142,7 +185,7 @@ class Saved:
         self.tensor = tensor
 
 
-def test_one_terms_activations_are_gone_before_the_next_term_runs() -> None:
+def test_one_looks_activations_are_gone_before_the_next_look_runs() -> None:
     alive: weakref.WeakSet[Saved] = weakref.WeakSet()
     before: list[int] = []
 
@@ -158,7 +201,7 @@ def test_one_terms_activations_are_gone_before_the_next_term_runs() -> None:
         assert len(alive) > before[-1]
         return value
 
-    value = Disruption([term, term, term])(picture().requires_grad_(True))
+    value = mean_of(picture().requires_grad_(True), [term, term, term])
     assert before == [0, 0, 0]
     value.backward()
     assert len(before) == 3  # nothing runs twice
@@ -166,12 +209,12 @@ def test_one_terms_activations_are_gone_before_the_next_term_runs() -> None:
 
 def test_the_photo_is_left_alone() -> None:
     photo = picture().requires_grad_(True)
-    Disruption(TERMS)(photo)
+    mean_of(photo, LOOKS)
     assert torch.equal(photo.detach(), picture())
     assert photo.grad is None
 
 
-# Terms in turn
+# Edits and roads in turn
 
 
 def test_two_lists_are_walked_through_together_until_every_pair_in_step_was_there() -> None:
@@ -180,13 +223,16 @@ def test_two_lists_are_walked_through_together_until_every_pair_in_step_was_ther
     assert in_step("a", "x") == [("a", "x")]
 
 
-def test_an_expectation_takes_the_next_term_each_time_and_tells_the_mean_of_all() -> None:
-    turns = Expectation(TERMS, first=1)
-    values = [float(term(picture())) for term in TERMS]
-    first, pull = gradient(turns, picture())
-    assert first.item() == pytest.approx(values[1] / 3)  # the others are still to come
-    assert torch.allclose(pull, gradient(TERMS[1], picture())[1])
-    assert [float(turns(picture())) for _ in range(2)][1] == pytest.approx(sum(values) / 3)
+def test_edits_and_roads_come_in_turn(scene: tuple[Tensor, Face], stargan: Surrogate) -> None:
+    photo, face = scene
+    parts, roads = [chosen(stargan, [edit]) for edit in stargan.edits], [AsSaved(), AsSaved()]
+    targets = [Target(stargan, parts), Target(stargan, parts)]
+    loss = Disruption(photo, face, targets, roads, output, random.Random(0), torch.Generator())
+    draws = [loss.draw() for _ in range(6)]
+    assert [one.surrogate.edits + other.surrogate.edits for one, other in draws] == [
+        (stargan.edits[turn], stargan.edits[(turn + 1) % 6]) for turn in range(6)
+    ]
+    assert [one.road is roads[turn % 2] for turn, (one, _) in enumerate(draws)] == [True] * 6
 
 
 # With the networks
@@ -198,9 +244,9 @@ def test_nothing_breaks_at_the_clean_photo_and_more_does_the_more_it_changes(
 ) -> None:
     photo, face = scene
     surrogate = load_surrogate(name, device)
-    loss = Disruption([term_of(surrogate, photo, face)])
+    loss = loss_of(surrogate, photo, face)
     with torch.no_grad():
-        clean, little, more = (float(loss(altered(photo, amount))) for amount in (0, 0.05, 0.2))
+        clean, little, more = (float(loss.judge(altered(photo, amount))) for amount in (0, 0.05, 0.2))
     assert 0 <= clean < 0.005
     assert clean < little < more <= 1
     assert more > 0.1
@@ -224,15 +270,16 @@ def test_bfloat16_measures_the_same_distances(name: str, scene: tuple[Tensor, Fa
     assert float((fast - exact).abs().max()) < 0.002
 
 
-def test_a_term_in_fast_precision_pulls_where_full_precision_does(
+def test_a_look_in_fast_precision_pulls_where_full_precision_does(
     scene: tuple[Tensor, Face], stargan: Surrogate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo, face = scene
-    term = term_of(stargan, photo, face)
+    loss = loss_of(stargan, photo, face, draws=1)
+    (draw,) = loss.draw()
     pulls = []
     for context in (nullcontext(), torch.autocast("cpu", torch.bfloat16)):
         monkeypatch.setattr(disruption, "fast_precision", lambda device, context=context: context)
-        value, pull = gradient(Disruption([term]), altered(photo, 0.04))
+        value, pull = gradient(partial(loss.look, draw=draw), altered(photo, 0.04))
         pulls.append((value.item(), pull.flatten()))
     (exact_value, exact), (fast_value, fast) = pulls
     assert fast_value == pytest.approx(exact_value, abs=0.01)

@@ -36,11 +36,14 @@ MAY_USE = {
     "universal": "errors faces region weights",
     "faces": "errors photo registry weights",
     "surrogates": "errors faces files objectives photo registry weights",
-    "bounds": "faces lpips registry",
+    "flip": "",
+    "skin": "masking",
+    "bounds": "faces flip lpips registry skin",
+    "visibility": "bounds faces flip lpips skin",
     "attacks": "bounds errors photo registry",
     "web": "formats",
     "transforms": "faces photo registry web",
-    "disruption": "device faces objectives surrogates transforms",
+    "disruption": "bounds device faces frames objectives surrogates transforms",
     "frames": "faces",
     "region": "faces photo",
     "drawing": "faces photo",
@@ -51,14 +54,16 @@ MAY_USE = {
     "verify": "bounds detection device errors faces files lpips objectives photo recipe region registry surrogates "
     "universal web weights",
     "results": "files photo verify",
-    "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region results "
-    "surrogates transforms universal verify masking",
+    "search": "attacks bounds device disruption errors faces frames lpips masking objectives photo recipe region "
+    "surrogates transforms universal web",
+    "fit": "bounds device errors photo recipe region visibility",
+    "pipeline": "attacks device fit photo recipe region results search surrogates verify",
     "batch": "attacks errors files photo pipeline recipe results verify",
     "quality": "errors faces lpips photo surrogates training",
-    "training": "attacks bounds detection device disruption errors faces lpips masking objectives recipe region "
+    "training": "attacks bounds detection device disruption errors faces frames lpips masking objectives recipe region "
     "registry surrogates transforms universal web",
-    "bench": "attacks batch bounds detection device disruption errors faces lpips objectives photo pipeline recipe "
-    "region registry shield surrogates training verify masking web weights",
+    "bench": "attacks batch bounds detection device disruption errors faces frames lpips objectives photo pipeline recipe "
+    "region registry search shield surrogates training transforms verify masking web weights",
     "cli": "shield",
     "page": "shield",
     "console": "",

@@ -1,6 +1,18 @@
 """Attacks: ways to climb a loss within a bound. One file and one word here each."""
 
-from shield.attacks import adam, apgd, lpa, momentum, sign, torchattacks, universal
+from shield.attacks import adam, apgd, lpa, momentum, sign, tangent, torchattacks, universal
 from shield.attacks.loop import Attack, Progress, attacks
 
-__all__ = ["Attack", "Progress", "adam", "apgd", "attacks", "lpa", "momentum", "sign", "torchattacks", "universal"]
+__all__ = [
+    "Attack",
+    "Progress",
+    "adam",
+    "apgd",
+    "attacks",
+    "lpa",
+    "momentum",
+    "sign",
+    "tangent",
+    "torchattacks",
+    "universal",
+]

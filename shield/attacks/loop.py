@@ -5,8 +5,8 @@ Projected gradient descent: Madry et al. 2018 (arXiv 1706.06083). A bound that i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
@@ -16,7 +16,6 @@ from shield.errors import SearchError
 from shield.photo import round_to_levels
 from shield.registry import Registry
 
-Loss = Callable[[Tensor], Tensor]  # photo (1, 3, H, W) in [0, 1] -> scalar to climb
 Progress = Callable[[int, int, float], None]  # step, steps, best so far
 Update = Callable[[Tensor, int], Tensor]  # gradient, step -> direction of about [-1, 1] per value
 Weights = Callable[[int, float], float]  # step, excess at it -> the weight of the bound's excess at the next
@@ -29,15 +28,38 @@ GROWTH, DECAY = 1.06, 0.95  # of its weight per step above and below the bound
 
 @dataclass(frozen=True)
 class Here:
-    """Where a search stands: ``image`` (1, 3, H, W), its ``gradient`` and its ``score`` (loss less excess)."""
+    """Where a search stands: ``image`` (1, 3, H, W), its ``gradient`` and its ``score`` (loss less excess).
+
+    ``value``: of the loss. ``excesses``: of the bound. ``pull``: the gradient of the excess of a number.
+    """
 
     step: int
     image: Tensor
     gradient: Tensor
     score: float
+    value: float
+    excesses: Tensor
+    pull: Callable[[int], Tensor]
 
 
 Rule = Callable[[Here, Bound], Tensor]  # the next image; the loop contains it
+
+
+class Loss(Protocol):
+    """A scalar to climb. A loss whose calls draw anew also has ``judge``, which compares pictures on the same draws."""
+
+    def __call__(self, photo: Tensor, /) -> Tensor:
+        """Of a photo (1, 3, H, W) in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class Drawn(Loss, Protocol):
+    """A loss whose every call draws anew."""
+
+    def judge(self, photo: Tensor, /) -> Tensor:
+        """On draws that are always the same."""
+        ...
 
 
 class Attack(Protocol):
@@ -99,27 +121,41 @@ class GradientAttack:
         for step in range(self.steps + 1):
             # The gradient is taken where the picture is judged: on whole levels, as a file would hold it.
             candidate = round_to_levels(image).requires_grad_(True)
-            value, excess, gradient = _evaluate(loss, bound, candidate, weight)
-            score = value - max(0.0, excess)
-            if score > best_score:
-                best, best_score = candidate.detach(), score
-            done = step == self.steps or (value >= self.goal and excess <= 0)
+            here = _evaluate(loss, bound, candidate, weight, step)
+            excess = float(here.excesses.amax())
+            if here.score > best_score:
+                best, best_score = candidate.detach(), here.score
+            done = step == self.steps or (here.value >= self.goal and excess <= 0)
             if progress is not None:
                 progress(self.steps if done else step, self.steps, max(0.0, best_score))
             if done:
                 break
             weight = weights(step, excess)
-            image = bound.contain(rule(Here(step, image, gradient, score), bound))
-        return round_to_levels(bound.project(best))
+            image = bound.contain(rule(replace(here, image=image), bound))
+        # Where each step saw other draws, what was best on the way and what came last are compared on the same ones.
+        finalists = [best, candidate.detach()] if isinstance(loss, Drawn) else [best]
+        inside = [round_to_levels(bound.project(finalist)) for finalist in finalists]
+        return max(inside, key=lambda image: float(loss.judge(image))) if isinstance(loss, Drawn) else inside[0]
 
 
-def _evaluate(loss: Loss, bound: Bound, image: Tensor, weight: float) -> tuple[float, float, Tensor]:
-    """Loss, excess over the bound, and the gradient of loss - weight * penalty at ``image``."""
-    value, excess = loss(image), bound.excess(image)
-    (gradient,) = torch.autograd.grad(value - weight * (excess + SLACK).clamp(min=0), image)
-    if not (torch.isfinite(value) and torch.isfinite(excess) and torch.isfinite(gradient).all()):
+def _evaluate(loss: Loss, bound: Bound, image: Tensor, weight: float, step: int) -> Here:
+    """The search at ``image``; its gradient is that of loss - weight * penalty."""
+    value, excesses = loss(image), bound.excesses(image)
+
+    def gradient_of(scalar: Tensor) -> Tensor:
+        if not scalar.requires_grad:  # a bound that projection keeps by itself
+            return torch.zeros_like(image)
+        (gradient,) = torch.autograd.grad(scalar, image, retain_graph=True)
+        return gradient
+
+    excess = excesses.amax()
+    gradient = gradient_of(value - weight * (excess + SLACK).clamp(min=0) if weight else value)
+    if not (torch.isfinite(value) and torch.isfinite(excesses).all() and torch.isfinite(gradient).all()):
         raise SearchError("The search met a loss that is not a number; the photo was left as it is.")
-    return value.item(), excess.item(), gradient
+    score = value.item() - max(0.0, excess.item())
+    return Here(
+        step, image, gradient, score, value.item(), excesses.detach(), lambda number: gradient_of(excesses[number])
+    )
 
 
 attacks: Registry[Callable[[int], Attack]] = Registry("attack")

@@ -23,14 +23,16 @@ from shield.attacks.adam import adam_update
 from shield.attacks.loop import GradientAttack, along
 from shield.bench.statistics import peak_memory
 from shield.bounds.lpips import face_sizes
-from shield.disruption import Disruption, Term
+from shield.disruption import Disruption, Target
 from shield.faces import detect, warp
+from shield.frames import searched
 from shield.lpips import Lpips
 from shield.objectives.output import output
 from shield.photo import read
-from shield.pipeline import bound_of
 from shield.region import Region, region_of
+from shield.search import bound_of
 from shield.surrogates import load_surrogate
+from shield.transforms import AsSaved
 
 SHARE = 0.1
 console = Console(width=120)
@@ -67,14 +69,22 @@ def plain_loop(working: Tensor, region: Region, steps: int, recipe: Recipe) -> N
     surrogate.requires_grad_(False)  # type: ignore[attr-defined,unused-ignore]
 
 
-def shield_loop(working: Tensor, crop: Tensor, region: Region, steps: int, recipe: Recipe) -> None:
+def shield_loop(working: Tensor, region: Region, steps: int, recipe: Recipe) -> None:
     """shield's search over the same steps, without its early stop."""
     surrogate = load_surrogate("stargan", CPU)
-    clean = warp(crop, region.local_face, surrogate.size, surrogate.framing)
-    term = Term(surrogate, region.working_face, lambda face: output(surrogate, clean))
+    generator = torch.Generator().manual_seed(0)
+    loss = Disruption(
+        working,
+        region.working_face,
+        [Target(surrogate, [surrogate])],
+        [AsSaved()],
+        output,
+        searched(0),
+        generator,
+        draws=1,
+    )
     bound = bound_of(recipe, working, region.working_face, everywhere(working))
-    attack = GradientAttack(along(adam_update, SHARE), steps, start=0.1, goal=float("inf"))
-    attack(Disruption([term]), working, bound, torch.Generator().manual_seed(0))
+    GradientAttack(along(adam_update, SHARE), steps, start=0.1, goal=float("inf"))(loss, working, bound, generator)
 
 
 def everywhere(working: Tensor) -> Tensor:
@@ -101,7 +111,7 @@ def side_by_side(photo: Path, steps: int, times: int) -> Table:
     working = region.working_copy(crop)
     edits = len(load_surrogate("stargan", CPU).edits)
     plain = median_seconds(lambda: plain_loop(working, region, steps, recipe), times) / edits
-    ours = median_seconds(lambda: shield_loop(working, crop, region, steps, recipe), times) / edits
+    ours = median_seconds(lambda: shield_loop(working, region, steps, recipe), times) / edits
     table = Table("loop", f"s per (image x edit), {steps} steps", "times as fast")
     table.add_row("plain: each edit alone, weights with gradients", f"{plain:.2f}", "1.0")
     table.add_row("shield: all edits in one batch, frozen weights", f"{ours:.2f}", f"{plain / ours:.1f}")

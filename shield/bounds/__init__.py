@@ -3,21 +3,28 @@
 from shield.bounds import l2, lab
 from shield.bounds.begun import Begun
 from shield.bounds.bound import Bound, Limits, Steered, bounds
-from shield.bounds.grey import Grey, seen_grey
+from shield.bounds.coarse import Coarse
+from shield.bounds.grey import Grey, as_grey
 from shield.bounds.linf import Linf
 from shield.bounds.lpips import FaceLpips, LpipsBound
+from shield.bounds.visible import LOUDEST, Allowed, Visible, shrinkage
 
 __all__ = [
+    "LOUDEST",
+    "Allowed",
     "Begun",
     "Bound",
+    "Coarse",
     "FaceLpips",
     "Grey",
     "Limits",
     "Linf",
     "LpipsBound",
     "Steered",
+    "Visible",
+    "as_grey",
     "bounds",
     "l2",
     "lab",
-    "seen_grey",
+    "shrinkage",
 ]

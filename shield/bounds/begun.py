@@ -31,5 +31,5 @@ class Begun:
     def contain(self, image: Tensor) -> Tensor:
         return self.bound.contain(image)
 
-    def excess(self, image: Tensor) -> Tensor:
-        return self.bound.excess(image)
+    def excesses(self, image: Tensor) -> Tensor:
+        return self.bound.excesses(image)

@@ -29,8 +29,8 @@ class Bound(Protocol):
         """What a search does after every step: ``project``, or the part of it that is cheap."""
         ...
 
-    def excess(self, image: Tensor) -> Tensor:
-        """Differentiable scalar: -1 at the original, 0 at the bound, positive beyond it."""
+    def excesses(self, image: Tensor) -> Tensor:
+        """Differentiable (n,), one per thing that is limited: -1 at the original, 0 at the limit, positive beyond."""
         ...
 
 
@@ -73,5 +73,5 @@ class Steered:
     def contain(self, image: Tensor) -> Tensor:
         return self.hard.contain(image)
 
-    def excess(self, image: Tensor) -> Tensor:
-        return torch.maximum(self.hard.excess(image), self.soft.excess(image))
+    def excesses(self, image: Tensor) -> Tensor:
+        return torch.cat([self.hard.excesses(image), self.soft.excesses(image)])

@@ -1,6 +1,5 @@
 """Grey photos stay grey: the search sees grey pictures alone, so that its change is one."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Generator, Tensor
@@ -11,11 +10,6 @@ from shield.bounds.bound import Bound
 def as_grey(image: Tensor) -> Tensor:
     """The picture (N, 3, H, W) with every channel the mean of all; its gradient is then the same in each."""
     return image.mean(dim=1, keepdim=True).expand_as(image)
-
-
-def seen_grey(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """``loss`` of the picture as it is in grey."""
-    return lambda image: loss(as_grey(image))
 
 
 @dataclass(frozen=True)
@@ -36,5 +30,5 @@ class Grey:
     def contain(self, image: Tensor) -> Tensor:
         return as_grey(self.bound.contain(image))
 
-    def excess(self, image: Tensor) -> Tensor:
-        return self.bound.excess(as_grey(image))
+    def excesses(self, image: Tensor) -> Tensor:
+        return self.bound.excesses(as_grey(image))

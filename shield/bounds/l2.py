@@ -36,8 +36,8 @@ class L2:
     def contain(self, image: Tensor) -> Tensor:
         return self.project(image)
 
-    def excess(self, image: Tensor) -> Tensor:
-        return torch.full((), -1.0, device=image.device)
+    def excesses(self, image: Tensor) -> Tensor:
+        return torch.full((1,), -1.0, device=image.device)
 
 
 def _norm(change: Tensor) -> Tensor:

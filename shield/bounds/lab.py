@@ -31,8 +31,8 @@ class Lab:
     def contain(self, image: Tensor) -> Tensor:
         return self.project(image)
 
-    def excess(self, image: Tensor) -> Tensor:
-        return torch.full((), -1.0, device=image.device)
+    def excesses(self, image: Tensor) -> Tensor:
+        return torch.full((1,), -1.0, device=image.device)
 
 
 @bounds.register("lab")

@@ -41,9 +41,9 @@ class Linf:
     def contain(self, image: Tensor) -> Tensor:
         return self.project(image)
 
-    def excess(self, image: Tensor) -> Tensor:
+    def excesses(self, image: Tensor) -> Tensor:
         # Projection keeps every step inside, so there is nothing to push back.
-        return torch.full((), -1.0, device=image.device)
+        return torch.full((1,), -1.0, device=image.device)
 
 
 @bounds.register("linf")

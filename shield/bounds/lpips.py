@@ -65,5 +65,5 @@ class LpipsBound:
     def contain(self, image: Tensor) -> Tensor:
         return self.project(image)
 
-    def excess(self, image: Tensor) -> Tensor:
-        return self.measure(image) / self.limit - 1
+    def excesses(self, image: Tensor) -> Tensor:
+        return self.measure.each(image) / self.limit - 1

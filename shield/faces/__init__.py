@@ -2,7 +2,7 @@
 
 from shield.faces.face import Face, crop_matrix, whole_picture
 from shield.faces.finding import detect, find_again
-from shield.faces.sampling import place, warp
+from shield.faces.sampling import place, warp, warp_frames
 from shield.faces.templates import PORTRAIT, PORTRAIT_POINTS, Framing, Template, similarity
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "place",
     "similarity",
     "warp",
+    "warp_frames",
     "whole_picture",
 ]

@@ -1,5 +1,7 @@
 """From a photo to a face crop, with gradients, and back: anti-aliased, for faces of any size."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.faces.face import Face, crop_matrix, side_of
-from shield.faces.templates import PORTRAIT, Template, transformed
+from shield.faces.templates import PORTRAIT, Matrix, Template, transformed
 from shield.photo import shrink, to_levels, to_unit
 
 OVERSAMPLING = 2  # samples per output px and direction, averaged: rotation stays smooth and nothing aliases
@@ -25,12 +27,7 @@ def warp(photo: Tensor, face: Face, size: int, template: Template = PORTRAIT) ->
     scale = samples / side_of(frame)
     small = max(1, round(height * scale)), max(1, round(width * scale))
     photo = shrink(photo, small) if scale < 1 else to_unit(photo)
-    # grid_sample wants the photo's own coordinates in [-1, 1], whatever its resolution.
-    matrix = torch.from_numpy(frame).to(photo)
-    steps = (torch.arange(samples, device=photo.device, dtype=photo.dtype) + 0.5) / samples
-    v, u = torch.meshgrid(steps, steps, indexing="ij")
-    x, y = (matrix @ torch.stack([u, v, torch.ones_like(u)]).flatten(1)).reshape(2, samples, samples)
-    grid = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1).expand(len(photo), -1, -1, -1)
+    grid = _grid(photo, frame, samples, width, height).expand(len(photo), -1, -1, -1)
     fine = F.grid_sample(photo, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     return F.avg_pool2d(fine, OVERSAMPLING)
 
@@ -43,6 +40,18 @@ def cut(pixels: NDArray[np.uint8], face: Face, size: int, template: Template = P
     right, bottom = np.clip(np.ceil(corners.max(0)) - 1, (left, top), last).astype(int).tolist()
     levels = to_levels(pixels[top : bottom + 1, left : right + 1])
     return warp(levels, face.moved(left, top), size, template)
+
+
+def _grid(photo: Tensor, matrix: Matrix, samples: int, width: int, height: int) -> Tensor:
+    """Where in the photo the samples of a crop lie, (1, samples, samples, 2), as grid_sample wants it.
+
+    That is in [-1, 1] whatever the photo's resolution. ``matrix``: from fractions of the crop to px of the photo.
+    """
+    steps = (torch.arange(samples, device=photo.device, dtype=photo.dtype) + 0.5) / samples
+    v, u = torch.meshgrid(steps, steps, indexing="ij")
+    corners = torch.from_numpy(matrix).to(photo) @ torch.stack([u, v, torch.ones_like(u)]).flatten(1)
+    x, y = corners.reshape(2, samples, samples)
+    return torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1)[None]
 
 
 def place(crop: Tensor, face: Face, height: int, width: int) -> Tensor:
@@ -60,4 +69,21 @@ def place(crop: Tensor, face: Face, height: int, width: int) -> Tensor:
     size = [*crop.shape[:2], OVERSAMPLING * height, OVERSAMPLING * width]
     grid = F.affine_grid(matrix, size, align_corners=False)
     fine = F.grid_sample(crop, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.avg_pool2d(fine, OVERSAMPLING)
+
+
+def warp_frames(photo: Tensor, faces: Sequence[Face], size: int, template: Template = PORTRAIT) -> Tensor:
+    """One face of a photo (1, 3, H, W) in several frames, (N, 3, size, size): as ``warp``, at the cost of one photo.
+
+    The photo is shrunk once, for the mean of the frames' sizes.
+    """
+    height, width = photo.shape[-2:]
+    samples = OVERSAMPLING * size
+    frames = [crop_matrix(face, template) for face in faces]
+    scale = samples * len(frames) / sum(map(side_of, frames))
+    small = max(1, round(height * scale)), max(1, round(width * scale))
+    photo = shrink(photo, small) if scale < 1 else to_unit(photo)
+    grids = torch.cat([_grid(photo, frame, samples, width, height) for frame in frames])
+    expanded = photo.expand(len(faces), -1, -1, -1)
+    fine = F.grid_sample(expanded, grids, mode="bilinear", padding_mode="reflection", align_corners=False)
     return F.avg_pool2d(fine, OVERSAMPLING)

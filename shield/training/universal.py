@@ -6,7 +6,8 @@ limit on colour of shield's search and shrunk to its LPIPS, so that what is clim
 Adam on the mean over a batch stands for the paper's averaging over pictures and networks with momentum.
 """
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +16,12 @@ from torch.nn import functional as F
 
 from shield.bounds import Linf
 from shield.device import fast_precision
-from shield.disruption import Disruption, Term
+from shield.disruption import MARGIN
 from shield.faces import Face, warp, whole_picture
+from shield.frames import FRAMES
 from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
-from shield.objectives import Measure
+from shield.objectives import share_of_goal
 from shield.objectives.output import output
 from shield.recipe import BALANCED, Strength
 from shield.region import region_of
@@ -47,7 +49,7 @@ class UniversalRecipe:
     learning_rate: float = 0.1  # of the largest change
     start: float = 0.1  # of the largest change, at random: the distance to the clean results has no slope at 0
     strength: Strength = BALANCED
-    roads: tuple[str, ...] = ("none", "reframed", "half")  # frames fit imperfectly, and photos get smaller
+    roads: tuple[str, ...] = ("none", "half")  # photos get smaller
     seed: int = 0
 
 
@@ -58,16 +60,15 @@ class UniversalTraining(SingleTraining):
 
     def __init__(self, recipe: UniversalRecipe, data: FaceSet, surrogates: Sequence[Surrogate]) -> None:
         self.recipe, self.data, self.surrogates = recipe, data, surrogates
-        random = torch.Generator().manual_seed(recipe.seed)
-        noise = 2 * torch.rand(1, 3, SIZE, SIZE, generator=random) - 1
+        numbers = torch.Generator().manual_seed(recipe.seed)
+        noise = 2 * torch.rand(1, 3, SIZE, SIZE, generator=numbers) - 1
         change = nn.ParameterDict({TENSOR: recipe.start * noise})
         optimiser = torch.optim.Adam(change.values(), recipe.learning_rate, BETAS, eps=1e-12)
-        super().__init__(change, optimiser, random, recipe.steps)
+        super().__init__(change, optimiser, numbers, recipe.steps)
         self.window, self.lpips = region_of(FRAME, SIZE, SIZE).window(), load_lpips(CPU)
         held_out = torch.arange(HELD_OUT) * len(data) // HELD_OUT
         self.rows = torch.tensor(sorted({*range(len(data))} - {*held_out.tolist()}))
         self.faces = enlarged(data.faces[held_out].float() / 255)
-        self.terms = [Term(each, FRAME, clean_at(each, self.faces)) for each in surrogates]
 
     def worn(self, faces: Tensor) -> Tensor:
         """Faces (N, 3, SIZE, SIZE) in [0, 1] with the change, each as far as its bound allows."""
@@ -84,7 +85,8 @@ class UniversalTraining(SingleTraining):
         """One step; returns the share of the goal reached, now and then also each surrogate's on held-out faces."""
         rows = self.rows[torch.randint(len(self.rows), (self.recipe.batch,), generator=self.random)]
         faces = enlarged((self.data.draw(rows, self.data.faces.shape[-1], self.random) + 1) / 2)
-        reached = Disruption([self._term(surrogate, faces) for surrogate in self.surrogates])(self.worn(faces))
+        worn = self.worn(faces)
+        reached = torch.stack([self._reached(surrogate, faces, worn) for surrogate in self.surrogates]).mean()
         self.optimiser.zero_grad(set_to_none=True)
         (-reached).backward()  # type: ignore[no-untyped-call,unused-ignore]
         self.optimiser.step()
@@ -92,17 +94,18 @@ class UniversalTraining(SingleTraining):
             self.network[TENSOR].clamp_(-1, 1)
         return {"reached": float(reached.detach())} | (self.look() if (number + 1) % LOOK == 0 else {})
 
-    def _term(self, surrogate: Surrogate, faces: Tensor) -> Term:
-        """The surrogate's share of the goal on these faces, by a road drawn at random."""
+    def _reached(self, surrogate: Surrogate, faces: Tensor, worn: Tensor) -> Tensor:
+        """The surrogate's share of the goal on these faces, by a road and in a frame drawn at random."""
         name = self.recipe.roads[int(torch.randint(len(self.recipe.roads), (), generator=self.random))]
-        road = load_transform(name, View(1.0, SIZE), self.random)
-        return Term(surrogate, FRAME, clean_at(surrogate, faces), road, self.random)
+        sent = load_transform(name, View(1.0, SIZE), self.random)(worn, self.random)
+        frame = FRAMES.draw(random.Random(int(torch.randint(2**31, (), generator=self.random)))).of(FRAME)
+        return reached(surrogate, faces, sent, frame)
 
     @torch.no_grad()
     def look(self) -> dict[str, float]:
         """Each surrogate's share of the goal on the held-out faces."""
         worn = self.worn(self.faces)
-        return {f"{term.surrogate.name}, held out": float(term(worn)) for term in self.terms}
+        return {f"{each.name}, held out": float(reached(each, self.faces, worn, FRAME)) for each in self.surrogates}
 
     @torch.no_grad()
     def sheet(self, faces: Tensor) -> Tensor:
@@ -116,15 +119,12 @@ class UniversalTraining(SingleTraining):
         return torch.stack([F.adaptive_avg_pool2d(column, faces.shape[-1]) for column in columns], dim=1)
 
 
-def clean_at(surrogate: Surrogate, faces: Tensor) -> Callable[[Face], Measure]:
-    """For a frame: how far the surrogate's results are from those on these clean faces, taken from there."""
-
-    def measure(face: Face) -> Measure:
-        clean = framed(faces, face, surrogate)
-        with fast_precision(CPU):
-            return output(surrogate, clean)
-
-    return measure
+def reached(surrogate: Surrogate, faces: Tensor, sent: Tensor, face: Face) -> Tensor:
+    """The share of the goal on faces that were ``sent``, of which the surrogate takes ``face``; ``faces`` are clean."""
+    scale = sent.shape[-1] / faces.shape[-1]
+    with fast_precision(CPU):
+        distances = output(surrogate, framed(faces, face, surrogate))(framed(sent, face.scaled(scale), surrogate))
+    return share_of_goal(distances, MARGIN)
 
 
 def framed(pictures: Tensor, face: Face, surrogate: Surrogate) -> Tensor:

@@ -1,0 +1,120 @@
+"""What people may see of a change: face LPIPS, FLIP, and the texture of smooth skin.
+
+LPIPS alone is blind to what ruins a portrait: within a face LPIPS of .02 a search draws wrinkles. FLIP and the skin ratio
+see them. All of them are soft: a search moves along where they reach their limits (Laidlaw et al. 2021, arXiv 2006.12655,
+for LPIPS), and the saved file is measured again.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from shield.bounds.lpips import COARSE, face_sizes
+from shield.faces import Face, warp
+from shield.flip import PIXELS_PER_DEGREE, TINY, hyab, perceived, spread
+from shield.lpips import Lpips
+from shield.skin import Skin
+
+ATTEMPTS = 12  # to draw a picture back
+LESS = 0.98  # a little more than the excess asks for, so that few attempts are needed
+LEAST = 0.5  # of HyAB: colours that differ by less are as cheap
+LOUD = 0.8  # of the loudest: what is pushed down with them
+LOUDEST = 0.99  # the quantile of FLIP that stands for the loudest places
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """How much may be seen. ``lpips``: of the face. ``flip``: mean of the face; ``loudest``: its 99th percentile.
+    ``skin``: the skin ratio."""
+
+    lpips: float
+    flip: float
+    loudest: float
+    skin: float
+
+
+class Visible:
+    """``allowed`` for the face of an original (1, 3, H, W) in [0, 1]."""
+
+    def __init__(self, original: Tensor, face: Face, allowed: Allowed, network: Lpips) -> None:
+        self.original, self.face, self.allowed, self.network = original, face, allowed, network
+        self.side = face_sizes(face)[-1]
+        with torch.no_grad():
+            before = self._face(original)
+            self.fine, self.coarse = list(network.features(before)), list(network.features(_coarse(before)))
+            self.skin = Skin(before)
+            self.colours = self._colours(_coarse(before))
+
+    def start(self, share: float, generator: Generator) -> Tensor:
+        noise = (2 * torch.rand(self.original.shape, generator=generator) - 1).to(self.original)
+        return self.project((self.original + share * noise).clamp(0, 1))
+
+    def step(self, direction: Tensor, share: float) -> Tensor:
+        return share * direction
+
+    @torch.no_grad()
+    def project(self, image: Tensor) -> Tensor:
+        """The picture drawn straight towards the original until it obeys."""
+        image, share = image.clamp(0, 1), 1.0
+        for _ in range(ATTEMPTS):
+            drawn = self.original.lerp(image, share)
+            if (excess := float(self.excesses(drawn).amax())) <= 0:
+                return drawn
+            share *= shrinkage(excess)
+        return self.original
+
+    def contain(self, image: Tensor) -> Tensor:
+        return self.project(image)
+
+    def excesses(self, image: Tensor) -> Tensor:
+        """Of LPIPS at the face's own size and at 256 px, of FLIP's mean and loudest places, and of the skin ratio."""
+        face, limits = self._face(image), self.allowed
+        small = _coarse(face)
+        fine = self.network.between(self.network.features(face), self.fine)[0]
+        coarse = self.network.between(self.network.features(small), self.coarse)[0]
+        colours = self._colours(small)
+        parts = [
+            fine / limits.lpips,
+            coarse / limits.lpips,
+            *self._flip(colours),
+            (self.skin.ratio(face) - 1).clamp(min=0) / (limits.skin - 1),
+        ]
+        return torch.stack(parts) - 1
+
+    def _flip(self, colours: Tensor) -> tuple[Tensor, Tensor]:
+        """Shares of what is allowed of FLIP's mean and of its loudest places: its own values, smoother slopes.
+
+        FLIP's own slope is infinite where nothing changed, so that a search would never leave it.
+        """
+        error = spread(hyab(colours.detach(), self.colours))
+        peak = error.flatten().quantile(LOUDEST)
+        mean, loudest = error.mean() / self.allowed.flip, peak / self.allowed.loudest
+        squares = (colours - self.colours).square().sum(1)
+        loud = squares * (error > LOUD * peak)
+        slope = spread((squares + LEAST**2).sqrt()).mean()
+        return _valued(mean, slope), _valued(loudest, (loud.mean() + TINY).sqrt())
+
+    def _face(self, image: Tensor) -> Tensor:
+        return warp(image, self.face, self.side)
+
+    def _colours(self, face: Tensor) -> Tensor:
+        return perceived(face, PIXELS_PER_DEGREE * face.shape[-1] / self.side)
+
+
+def shrinkage(excess: float) -> float:
+    """By what a change that exceeds its limit is to be scaled: LPIPS grows about as the square of a small change."""
+    return LESS / math.sqrt(1 + excess)
+
+
+def _coarse(face: Tensor) -> Tensor:
+    if face.shape[-1] <= COARSE:
+        return face
+    return F.interpolate(face, size=(COARSE, COARSE), mode="bilinear", antialias=True)
+
+
+def _valued(value: Tensor, slope: Tensor) -> Tensor:
+    """``value``, with the slope of another."""
+    return slope + (value - slope).detach()

@@ -1,0 +1,45 @@
+"""The skin ratio: how much busier a change makes smooth skin, where wrinkles and rings age a face by years.
+
+LPIPS hardly minds them. Root mean square of the lightness between 2 and 10 px of a face of 512 px, where the original is
+smooth, over the same of the original: 1 where nothing changed, above 1 for new texture, below 1 where skin is smoothed.
+"""
+
+import torch
+from torch import Tensor
+
+from shield.masking import LUMINANCE, blur
+
+SIDE = 512  # px of the aligned face to which the pixel figures here belong
+FINE, COARSE = 1.0, 5.0  # px: sigmas between which texture is seen
+AROUND = 8.0  # px: sigma over which the original's texture is averaged
+CENTRE, RADII = (0.5, 0.57), (0.2, 0.25)  # of the face in portrait framing: an ellipse from brows to chin
+SMOOTH = 0.5  # share of the ellipse, the smoothest places, that counts as smooth
+
+
+class Skin:
+    """Made for an aligned face (1, 3, s, s) in [0, 1], in portrait framing; remembers where it is smooth."""
+
+    def __init__(self, face: Tensor) -> None:
+        self.scale = face.shape[-1] / SIDE
+        squares = self._texture(face).square()
+        nearby = blur(squares, AROUND * self.scale)
+        inside = _ellipse(face)
+        self.smooth = inside & (nearby <= nearby[inside].quantile(SMOOTH))
+        self.before = squares[self.smooth].mean().clamp(min=1e-12)
+
+    def ratio(self, face: Tensor) -> Tensor:
+        """Of a changed face of the original's shape: a differentiable scalar."""
+        return (self._texture(face)[self.smooth].square().mean() / self.before).clamp(min=1e-12).sqrt()
+
+    def _texture(self, face: Tensor) -> Tensor:
+        weights = torch.tensor(LUMINANCE).to(face)[None, :, None, None]
+        lightness = (face * weights).sum(1, keepdim=True)
+        return blur(lightness, FINE * self.scale) - blur(lightness, COARSE * self.scale)
+
+
+def _ellipse(face: Tensor) -> Tensor:
+    """Which pixels of the face lie inside, (1, 1, s, s)."""
+    steps = (torch.arange(face.shape[-1], device=face.device) + 0.5) / face.shape[-1]
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    inside: Tensor = ((x - CENTRE[0]) / RADII[0]).square() + ((y - CENTRE[1]) / RADII[1]).square() < 1
+    return inside[None, None]
