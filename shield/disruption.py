@@ -54,9 +54,9 @@ class Target:
 class Disruption:
     """loss(photo): from 0 (nothing breaks) to 1 (every edit breaks with margin), in frames that are drawn anew.
 
-    The value is an unbiased estimate of the mean over targets, edits, roads and frames; ``look`` gives the same value for
-    the same picture and draws. ``clean``: the original (1, 3, H, W) in [0, 1], on which ``face`` lies. ``source`` draws
-    frames, ``generator`` the roads' own random numbers.
+    The value is an unbiased estimate of the mean over targets, edits, roads and frames; ``look`` gives the same value
+    for the same picture and draws. ``clean``: the original (1, 3, H, W) in [0, 1], on which ``face`` lies. ``source``
+    draws frames, ``generator`` the roads' own random numbers.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Disruption:
         return mean_of(photo, [partial(self.look, draw=draw) for draw in draws])
 
     def draw(self) -> list[Draw]:
-        """The next look of every target: edits and roads in turn, so that few steps see all of them; frames at random."""
+        """The next look of every target: edits and roads in turn, so that few steps see them all; frames at random."""
         turn, self.turn = self.turn, self.turn + 1
         draws = []
         for number, target in enumerate(self.targets):

@@ -1,8 +1,8 @@
 """FLIP: how different two pictures look to somebody who flips between them.
 
-Andersson et al. 2020, "FLIP: A Difference Evaluator for Alternating Images" (HPG 2020): colours as the eye's own filters
-leave them at a distance, and what happens to edges and points. Differentiable, so that a search can pay for what is seen:
-LPIPS hardly minds the smooth changes of skin that age a face by years.
+Andersson et al. 2020, "FLIP: A Difference Evaluator for Alternating Images" (HPG 2020): colours as the eye's own
+filters leave them at a distance, and what happens to edges and points. Differentiable, so that a search can pay for
+what is seen: LPIPS hardly minds the smooth changes of skin that age a face by years.
 """
 
 import math

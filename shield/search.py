@@ -50,7 +50,7 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Tens
     working = round_to_levels(region.working_copy(region.crop(task.photo.pixels, device)))
     window = F.interpolate(task.share.to(device), size=region.working_size, mode="bilinear", antialias=True)
     generator = torch.Generator().manual_seed(recipe.seed)
-    loss: Disruption | InGrey = Disruption(
+    loss = Disruption(
         working,
         region.working_face,
         _targets(recipe, device),
@@ -62,9 +62,10 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Tens
     bound = bound_of(recipe, working, region.working_face, window)
     if recipe.universal:
         bound = Begun(bound, working, universal_change(region, device))
+    attack = attacks[recipe.attack](recipe.steps)
     if task.photo.grey:
-        loss, bound = InGrey(loss), Grey(bound)
-    return attacks[recipe.attack](recipe.steps)(loss, working, bound, generator, progress) - working
+        return attack(InGrey(loss), working, Grey(bound), generator, progress) - working
+    return attack(loss, working, bound, generator, progress) - working
 
 
 def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bound:

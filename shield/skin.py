@@ -1,7 +1,8 @@
 """The skin ratio: how much busier a change makes smooth skin, where wrinkles and rings age a face by years.
 
-LPIPS hardly minds them. Root mean square of the lightness between 2 and 10 px of a face of 512 px, where the original is
-smooth, over the same of the original: 1 where nothing changed, above 1 for new texture, below 1 where skin is smoothed.
+LPIPS hardly minds them. Root mean square of the lightness between 2 and 10 px of a face of 512 px, where the original
+is smooth, over the same of the original: 1 where nothing changed, above 1 for new texture, below 1 where skin is
+smoothed.
 """
 
 import torch

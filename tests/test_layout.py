@@ -62,8 +62,8 @@ MAY_USE = {
     "quality": "errors faces lpips photo surrogates training",
     "training": "attacks bounds detection device disruption errors faces frames lpips masking objectives recipe region "
     "registry surrogates transforms universal web",
-    "bench": "attacks batch bounds detection device disruption errors faces frames lpips objectives photo pipeline recipe "
-    "region registry search shield surrogates training transforms verify masking web weights",
+    "bench": "attacks batch bounds detection device disruption errors faces frames lpips objectives photo pipeline "
+    "recipe region registry search shield surrogates training transforms verify masking web weights",
     "cli": "shield",
     "page": "shield",
     "console": "",

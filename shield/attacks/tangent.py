@@ -1,8 +1,9 @@
 """Along the tangent of the limits that are reached: gradient projection (Rosen 1960) with momentum (Dong et al. 2018).
 
-A penalty trades the loss against the limits by a weight that has to be found, photo by photo. Here no weight is needed:
-what climbs is the part of the accumulated gradient that leaves every limit that is reached as it is. Gradients are taken
-as they come, not as signs or normalised per pixel, so that a change grows where it does most for what is seen of it.
+A penalty trades the loss against the limits by a weight that has to be found, photo by photo. Here no weight is
+needed: what climbs is the part of the accumulated gradient that leaves every limit that is reached as it is. Gradients
+are taken as they come, not as signs or normalised per pixel, so that a change grows where it does most for what is
+seen of it.
 """
 
 import math

@@ -10,7 +10,7 @@ from shield.bounds.bound import Bound
 
 @dataclass(frozen=True)
 class Coarse:
-    """``bound``, with changes that a grid of ``size`` (height, width) can hold, between whose points they are smooth."""
+    """``bound``, with changes that a grid of ``size`` (height, width) holds, between whose points they are smooth."""
 
     bound: Bound
     original: Tensor

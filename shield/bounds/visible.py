@@ -1,8 +1,8 @@
 """What people may see of a change: face LPIPS, FLIP, and the texture of smooth skin.
 
-LPIPS alone is blind to what ruins a portrait: within a face LPIPS of .02 a search draws wrinkles. FLIP and the skin ratio
-see them. All of them are soft: a search moves along where they reach their limits (Laidlaw et al. 2021, arXiv 2006.12655,
-for LPIPS), and the saved file is measured again.
+LPIPS alone is blind to what ruins a portrait: within a face LPIPS of .02 a search draws wrinkles. FLIP and the skin
+ratio see them. All of them are soft: a search moves along where they reach their limits (for LPIPS: Laidlaw et al.
+2021, arXiv 2006.12655), and the saved file is measured again.
 """
 
 import math
