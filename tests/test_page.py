@@ -39,12 +39,13 @@ def address(checkout, temporary):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    call = [sys.executable, "app.py", "--no-open", "--port", str(port), "--max-upload", str(MEGABYTES)]
+    guarded = str(checkout / "tests" / "guarded.py")  # no server outlives tests that are killed
+    call = [sys.executable, guarded, "app.py", "--no-open", "--port", str(port), "--max-upload", str(MEGABYTES)]
     # One thread as in conftest: the bytes depend on it. No proxy may come between the browser and the page.
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     environment = kept | {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(checkout)}
     with (temporary / "log").open("w") as log:
-        server = subprocess.Popen(call, cwd=checkout, env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen(call, cwd=checkout, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     for _ in range(600):
         try:
@@ -55,7 +56,7 @@ def address(checkout, temporary):
             time.sleep(0.2)
     yield url
     server.send_signal(signal.SIGTERM)
-    server.wait(30)
+    server.communicate(timeout=30)
     assert list(temporary.glob("shield-page-*")) == []  # uploads and results went with the server
 
 

@@ -15,6 +15,7 @@ from shield.errors import InputError
 from shield.photo import write_atomically
 from shield.surrogates.published import LARGEST_SIZE, SMALLEST_SIZE, Editor, Family, families, fit, read_checkpoint
 from shield.surrogates.surrogate import Loader, forget, surrogates
+from shield.torch_state import own_torch_state
 from shield.weights import (
     ImportedEntry,
     imported_models,
@@ -29,6 +30,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # what is a file's name o
 HEADER = "# Models imported into shield; written by it. 'shield models remove NAME' takes one out.\n"
 
 
+@own_torch_state()
 def import_model(path: str | Path, family: str, name: str | None = None, size: int | None = None) -> ImportedEntry:
     """Make a published checkpoint a surrogate: check it, convert it to float16 safetensors, and record it.
 

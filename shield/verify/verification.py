@@ -23,6 +23,7 @@ from shield.photo import Photo, check_writable, encode, open_photo, resaved, wri
 from shield.recipe import Recipe
 from shield.region import region_of
 from shield.surrogates import load_hardened, load_surrogates
+from shield.torch_state import own_torch_state
 from shield.universal import FITTED_TO
 from shield.verify.adversaries import as_channels
 from shield.verify.channels import channels
@@ -74,6 +75,7 @@ class Verification:
         write_atomically(self.sheet_png(), Path(path))
 
 
+@own_torch_state()
 def find_faces(source: Source, whole: bool = False) -> list[Face]:
     """The faces to protect in a photo, largest first; of the ``whole`` picture, one region.
 
@@ -98,6 +100,7 @@ def find_faces(source: Source, whole: bool = False) -> list[Face]:
     return faces
 
 
+@own_torch_state()
 def verify_photo(
     original: Source,
     protected: Source,
