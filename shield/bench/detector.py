@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.bench.forgeries import FORGERIES
-from shield.detection import DEFAULT_CHECKS, Shipped, called, flaws, probability_of
+from shield.detection import DEFAULT_CHECKS, Shipped, called, probability_of
 from shield.detection.calibration import FAKE_FROM, flaw_weight
+from shield.detection.flaws import flaws
 from shield.detection.view import FaceView
 from shield.faces import detect, warp
 from shield.faces.landmarks import load_landmarks, portrait_landmarks
