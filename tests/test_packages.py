@@ -26,19 +26,8 @@ def named(requirements: list[str], name: str) -> str:
 def test_torchattacks_leaves_requests_alone(checkout: Path) -> None:
     """Its later versions ask for requests 2.25 and no other, so that pip would put back what others need."""
     asked = named(project(checkout)["core"], "torchattacks")
-    call = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--dry-run",
-        "--quiet",
-        "--ignore-installed",
-        "--report",
-        "-",
-        asked,
-    ]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=600)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
+    done = subprocess.run([*pip, asked], capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         pytest.skip(f"pip reaches no index here: {done.stderr.strip().splitlines()[-1]}")
     found = {part["metadata"]["name"].lower(): part["metadata"] for part in json.loads(done.stdout)["install"]}
