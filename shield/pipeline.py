@@ -39,6 +39,7 @@ from shield.recipe import Recipe
 from shield.region import Region, region_of, shares, window_around
 from shield.results import Protection
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
+from shield.torch_state import own_torch_state
 from shield.transforms import Codec, Find, Transform, View, load_transform
 from shield.universal import universal_change
 from shield.verify import Counted, find_faces, framing, verify_photo
@@ -71,6 +72,7 @@ class Candidate:
 Obeys = Callable[[Candidate], list[bool]]  # which faces keep within the bound
 
 
+@own_torch_state()
 def protect(
     source: str | Path | NDArray[Any] | Image.Image | Photo,
     recipe: Recipe | None = None,

@@ -35,7 +35,7 @@ MAY_USE = {
     "lpips": "errors photo weights",
     "universal": "errors faces region weights",
     "faces": "errors photo registry weights",
-    "surrogates": "errors faces files objectives photo registry weights",
+    "surrogates": "errors faces files objectives photo registry torch_state weights",
     "bounds": "faces lpips registry",
     "attacks": "bounds errors photo registry",
     "web": "formats",
@@ -44,24 +44,25 @@ MAY_USE = {
     "frames": "faces",
     "region": "faces photo",
     "drawing": "faces photo",
-    "detection": "errors faces files photo region registry surrogates weights",
+    "detection": "errors faces files photo region registry surrogates torch_state weights",
     "recipe": "attacks bounds device errors objectives photo surrogates transforms",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds detection device errors faces files lpips objectives photo recipe region registry surrogates "
-    "universal web weights",
+    "torch_state universal web weights",
     "results": "files photo verify",
     "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region results "
-    "surrogates transforms universal verify masking",
+    "surrogates torch_state transforms universal verify masking",
     "batch": "attacks errors files photo pipeline recipe results verify",
-    "quality": "errors faces lpips photo surrogates training",
+    "quality": "errors faces lpips photo surrogates torch_state training",
     "training": "attacks bounds detection device disruption errors faces lpips masking objectives recipe region "
-    "registry surrogates transforms universal web",
+    "registry surrogates torch_state transforms universal web",
     "bench": "attacks batch bounds detection device disruption errors faces lpips objectives photo pipeline recipe "
     "region registry shield surrogates training verify masking web weights",
     "cli": "shield",
     "page": "shield",
     "console": "",
+    "torch_state": "errors",
     "__main__": "bench cli console",
 }
 ADVICE = "if that is meant, say so in MAY_USE of tests/test_layout.py"
