@@ -8,8 +8,15 @@ from typing import Annotated
 import typer
 
 import shield
-from shield.page.options import Options
-from shield.page.site import build, serve
+
+try:
+    from shield.page.options import Options
+    from shield.page.site import build, serve
+except ModuleNotFoundError as error:
+    if error.name not in ("filelock", "gradio"):
+        raise
+    typer.echo("shield: The page needs Gradio; install it with: pip install 'shield[page]'", err=True)
+    raise SystemExit(2) from None
 
 EXAMPLES = Path(__file__).with_name("examples")
 

@@ -17,9 +17,11 @@ from shield.region import region_of, shares
 from shield.results import Protection
 from shield.search import Task, search
 from shield.surrogates import load_surrogates
+from shield.torch_state import own_torch_state
 from shield.verify import Counted, find_faces, verify_photo
 
 
+@own_torch_state()
 def protect(
     source: str | Path | NDArray[Any] | Image.Image | Photo,
     recipe: Recipe | None = None,

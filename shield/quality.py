@@ -21,6 +21,7 @@ from shield.lpips import load_lpips
 from shield.photo import read, to_tensor
 from shield.surrogates import cyclegan, ganimation, identity, load_surrogate, stargan
 from shield.surrogates.published import Editor
+from shield.torch_state import own_torch_state
 from shield.training.data import SOURCES, FaceSet, load_faces
 
 SIZE = 128  # px: of the faces that are judged
@@ -62,6 +63,7 @@ class Question:
     fulfilled: Callable[[Tensor, Tensor], Tensor]
 
 
+@own_torch_state()
 @torch.no_grad()
 def evaluate_models(
     names: Sequence[str],

@@ -27,11 +27,11 @@ from shield.detection import (
     Verdict,
     called,
     detectors,
-    flaws,
     probability_of,
 )
 from shield.detection.calibration import FAKE_FROM, FLAW_WEIGHTS, REAL_TO
 from shield.detection.detection import face_view
+from shield.detection.flaws import flaws
 from shield.detection.flaws.flaw import MOST, NOTHING, Measurement
 from shield.detection.network import SIZE, DetectorNet, load_detector
 from shield.detection.published import MEAN, load_wang

@@ -35,7 +35,7 @@ MAY_USE = {
     "lpips": "errors photo weights",
     "universal": "errors faces region weights",
     "faces": "errors photo registry weights",
-    "surrogates": "errors faces files objectives photo registry weights",
+    "surrogates": "errors faces files objectives photo registry torch_state weights",
     "flip": "",
     "skin": "masking",
     "bounds": "faces flip lpips registry skin",
@@ -47,26 +47,27 @@ MAY_USE = {
     "frames": "faces",
     "region": "faces photo",
     "drawing": "faces photo",
-    "detection": "errors faces files photo region registry surrogates weights",
+    "detection": "errors faces files photo region registry surrogates torch_state weights",
     "recipe": "attacks bounds device errors objectives photo surrogates transforms",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds detection device errors faces files lpips objectives photo recipe region registry surrogates "
-    "universal web weights",
+    "torch_state universal web weights",
     "results": "files photo verify",
     "search": "attacks bounds device disruption errors faces frames lpips masking objectives photo recipe region "
     "surrogates transforms universal web",
     "fit": "bounds device errors photo recipe region visibility",
-    "pipeline": "attacks device fit photo recipe region results search surrogates verify",
+    "pipeline": "attacks device fit photo recipe region results search surrogates torch_state verify",
     "batch": "attacks errors files photo pipeline recipe results verify",
-    "quality": "errors faces lpips photo surrogates training",
+    "quality": "errors faces lpips photo surrogates torch_state training",
     "training": "attacks bounds detection device disruption errors faces frames lpips masking objectives recipe region "
-    "registry surrogates transforms universal web",
+    "registry surrogates torch_state transforms universal web",
     "bench": "attacks batch bounds detection device disruption errors faces frames lpips objectives photo pipeline "
     "recipe region registry search shield surrogates training transforms verify masking web weights",
     "cli": "shield",
     "page": "shield",
     "console": "",
+    "torch_state": "errors",
     "__main__": "bench cli console",
 }
 ADVICE = "if that is meant, say so in MAY_USE of tests/test_layout.py"

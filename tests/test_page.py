@@ -28,17 +28,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: 
 PATIENT = 90_000  # ms: on a busy machine
 MEGABYTES = 1  # of an upload, at most
 
-# app.py with the verification of the fixture ``brief``: what the page shows of it is under test, not what it finds.
-BRIEF = """
-import runpy, sys
-from shield.surrogates import load_surrogate
-from shield.verify import verification
-verification.channels = {name: verification.channels[name] for name in ("none", "jpeg75")}
-verification.load_surrogates = lambda place: [load_surrogate(name, place) for name in ("stargan", "identity")]
-sys.argv[0] = "app.py"
-runpy.run_path("app.py", run_name="__main__")
-"""
-
 
 @pytest.fixture(scope="module")
 def temporary(tmp_path_factory):
@@ -50,12 +39,14 @@ def address(checkout, temporary):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    call = [sys.executable, "-c", BRIEF, "--no-open", "--port", str(port), "--max-upload", str(MEGABYTES)]
+    program, page = (str(checkout / "tests" / name) for name in ("guarded.py", "brief_page.py"))
+    # No server outlives tests that are killed.
+    call = [sys.executable, program, page, "--no-open", "--port", str(port), "--max-upload", str(MEGABYTES)]
     # One thread as in conftest: the bytes depend on it. No proxy may come between the browser and the page.
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     environment = kept | {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(checkout)}
     with (temporary / "log").open("w") as log:
-        server = subprocess.Popen(call, cwd=checkout, env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen(call, cwd=checkout, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     for _ in range(600):
         try:
@@ -66,7 +57,7 @@ def address(checkout, temporary):
             time.sleep(0.2)
     yield url
     server.send_signal(signal.SIGTERM)
-    server.wait(30)
+    server.communicate(timeout=30)
     assert list(temporary.glob("shield-page-*")) == []  # uploads and results went with the server
 
 

@@ -2,9 +2,13 @@
 
 import html
 import os
+import subprocess
+import sys
 import threading
+import time
 import zipfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +113,50 @@ def test_every_run_has_a_folder_of_its_own_that_can_be_forgotten():
     os.utime(other, (0, 0))
     private.forget(private.new_folder())
     assert not other.exists()  # of long ago
+
+
+def test_photos_of_a_page_that_was_killed_go_at_the_next_start(tmp_path):
+    code = "import time; from shield.page import FOLDER as place\n(place / 'me.jpg').touch(); print(place, flush=True)"
+    code += "\ntime.sleep(300)"
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as page:
+        folder = Path(page.stdout.readline().strip())
+        private.remove_abandoned(tmp_path)
+        assert (folder / "me.jpg").exists()  # that page is alive
+        page.kill()
+    (tmp_path / "shield-page-of-an-older-shield").mkdir()
+    (tmp_path / "shield-page-link").symlink_to(Path(__file__).parent)
+    private.remove_abandoned(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} <= {"shield-page-link", "torchinductor_root"}
+    assert Path(__file__).exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_a_server_of_tests_that_are_killed_ends_by_itself(checkout, tmp_path):
+    program = tmp_path / "server.py"
+    program.write_text(
+        "import atexit, signal, sys, time\n"
+        "from pathlib import Path\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "atexit.register(Path('ended').touch)\n"
+        "Path('begun').touch()\n"
+        "time.sleep(300)\n"
+    )
+    call = [sys.executable, str(checkout / "tests" / "guarded.py"), str(program)]
+    tests = f"import subprocess, time; subprocess.Popen({call!r}, stdin=subprocess.PIPE); time.sleep(300)"
+    with subprocess.Popen([sys.executable, "-c", tests], cwd=tmp_path) as killed:
+        assert there(tmp_path / "begun")
+        killed.kill()
+    assert there(tmp_path / "ended")
+
+
+def there(path):
+    """Whether the file comes within a minute."""
+    for _ in range(600):
+        if path.exists():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def batch(monkeypatch, tmp_path, names, fails):

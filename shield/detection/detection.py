@@ -21,12 +21,14 @@ from shield.faces import detect as find_faces
 from shield.faces.landmarks import landmark_network, portrait_landmarks
 from shield.photo import Photo, open_photo, to_unit
 from shield.region import region_of
+from shield.torch_state import own_torch_state
 
 CPU = torch.device("cpu")
 SPEAKS = "The network sees the traces of a generator in the face."
 DEFAULT_CHECKS = tuple(sorted(name for name, flaw in flaws.items() if flaw.reliable))
 
 
+@own_torch_state()
 def detect(
     photo: "str | Path | NDArray[Any] | Image.Image | Photo",
     *,

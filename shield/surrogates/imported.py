@@ -18,6 +18,7 @@ from shield.files import write_atomically
 from shield.surrogates.published import Checkpoint, Editor, Family, families, fit, read_checkpoint
 from shield.surrogates.published.conditions import Edits, are_numbered
 from shield.surrogates.surrogate import Loader, forget, surrogates
+from shield.torch_state import own_torch_state
 from shield.weights import (
     ImportedEntry,
     imported_models,
@@ -34,6 +35,7 @@ LOCK, PATIENCE = ".lock", 60  # a file in the model folder, and seconds
 HEADER = "# Models imported into shield; written by it. 'shield models remove NAME' takes one out.\n"
 
 
+@own_torch_state()
 def import_model(
     path: str | Path, family: str, name: str | None = None, size: int | None = None, attributes: str = ""
 ) -> ImportedEntry:

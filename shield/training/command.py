@@ -7,12 +7,14 @@ import torch
 from shield.device import computes_bfloat16
 from shield.errors import InputError
 from shield.surrogates import hardened_name
+from shield.torch_state import own_torch_state
 from shield.training.data import SOURCES, FaceSet, load_faces
 from shield.training.loop import Report, recipes, train
 
 SAMPLES = 4  # test faces of each source on the sample sheet
 
 
+@own_torch_state()
 def train_model(
     name: str,
     data: str | Path,

@@ -24,6 +24,7 @@ from shield.photo import Photo, as_path, encode, open_photo, resaved
 from shield.recipe import Recipe
 from shield.region import region_of, window_around
 from shield.surrogates import load_hardened, load_surrogates
+from shield.torch_state import own_torch_state
 from shield.universal import FITTED_TO
 from shield.verify.adversaries import as_channels
 from shield.verify.channels import channels
@@ -79,6 +80,7 @@ class Verification:
         write_atomically(self.sheet_png(), path, force=force)
 
 
+@own_torch_state()
 def find_faces(source: Source, whole: bool = False) -> list[Face]:
     """The faces to protect in a photo, largest first; of the ``whole`` picture, one region.
 
@@ -103,6 +105,7 @@ def find_faces(source: Source, whole: bool = False) -> list[Face]:
     return faces
 
 
+@own_torch_state()
 def verify_photo(
     original: Source,
     protected: Source,
