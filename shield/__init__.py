@@ -2,6 +2,7 @@
 
 from shield.attacks import attacks
 from shield.bounds import bounds
+from shield.channels import channels
 from shield.detection import Reason, Verdict, detect, detectors, flaws
 from shield.errors import (
     BoundError,
@@ -23,7 +24,6 @@ from shield.recipe import CLASSES, PLAIN, PRESETS, ROBUST, STARTS, Recipe
 from shield.spelling import command_line, python_lines
 from shield.surrogates import Surrogate, families, import_model, register_surrogate, remove_model, surrogates
 from shield.training import recipes, train_model
-from shield.transforms import transforms
 from shield.verify import Manipulation, Report, Verification, find_faces, verify
 from shield.weights import ImportedEntry, WeightsEntry, check_weights, imported_models, manifest
 
@@ -61,6 +61,7 @@ __all__ = [
     "__version__",
     "attacks",
     "bounds",
+    "channels",
     "check_weights",
     "command_line",
     "detect",
@@ -83,6 +84,5 @@ __all__ = [
     "remove_model",
     "surrogates",
     "train_model",
-    "transforms",
     "verify",
 ]

@@ -74,9 +74,7 @@ def protect(
     ] = DEFAULT.classes,
     transform: Annotated[
         list[str] | None,
-        typer.Option(
-            help=f"Search through this (repeatable; a+b: one, then the other): {', '.join(shield.transforms)}."
-        ),
+        typer.Option(help=f"Search through this (repeatable; a+b: one, then the other): {', '.join(shield.channels)}."),
     ] = None,
     robust: Annotated[
         bool,

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Generator, Tensor
 
+from shield.channels import AsSaved, Transform
 from shield.device import fast_precision
 from shield.faces import Face, warp
 from shield.objectives import Measure, share_of_goal
 from shield.surrogates import Surrogate
-from shield.transforms import AsSaved, Transform
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -30,8 +30,8 @@ MARGIN = 3.0
 class Term:
     """One surrogate's part: the share of the goal reached on a photo that shows ``face``, in [0, 1].
 
-    The photo goes through ``transform`` on its way. ``measure``: for a face as the transform frames it, how far the
-    results on the surrogate's crop are from the clean ones there. ``generator``: for the transform's random numbers.
+    The photo goes through ``transform`` on its way. ``measure``: for the face, how far the results on the surrogate's
+    crop are from the clean ones there. ``generator``: for the transform's random numbers.
     """
 
     surrogate: Surrogate
@@ -43,9 +43,8 @@ class Term:
     def __call__(self, photo: Tensor) -> Tensor:
         sent = self.transform(photo, self.generator)
         scale = sent.shape[-1] / photo.shape[-1], sent.shape[-2] / photo.shape[-2]
-        face = self.transform.frame(self.face, sent)
-        crop = warp(sent, face.scaled(*scale), self.surrogate.size, self.surrogate.framing)
-        measure = self.measure(face)
+        crop = warp(sent, self.face.scaled(*scale), self.surrogate.size, self.surrogate.framing)
+        measure = self.measure(self.face)
         with fast_precision(photo.device):
             distances = measure(crop)
         return share_of_goal(distances, MARGIN)

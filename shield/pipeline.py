@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
 from shield.bounds import Begun, Bound, FaceLpips, Limits, LpipsBound, Steered, bounds
+from shield.channels import Codec, Transform, View, road
 from shield.device import fast_precision, pick_device
 from shield.disruption import Disruption, Expectation, Term, in_step
 from shield.errors import BoundError, RecipeError
@@ -41,9 +42,8 @@ from shield.photo import (
 from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
-from shield.transforms import Codec, Find, Transform, View, load_transform
 from shield.universal import universal_change
-from shield.verify import Counted, Report, Verification, find_faces, framing, is_about_another, report_path, verify
+from shield.verify import Counted, Report, Verification, find_faces, is_about_another, report_path, verify
 
 BISECTIONS = 7
 SHRINK = 0.9  # of every change, as often as overlapping regions push one another over the bound
@@ -204,23 +204,22 @@ def _search(original: Candidate, region: Region, share: Tensor, progress: Progre
     window = F.interpolate(share.to(device), size=region.working_size, mode="bilinear", antialias=True)
     generator = torch.Generator().manual_seed(recipe.seed)
     scale = region.working_size[1] / region.width, region.working_size[0] / region.height
-    find, align = (_on_the_photo(frame, pixels, region, working) for frame in (framing.found, framing.aligned))
-    view = View(scale[0], max(pixels.shape[:2]), find, align)
+    view = View(scale[0], max(pixels.shape[:2]))
     saving = Codec(_jpeg, recipe.quality, halved=False) if original.format == "jpeg" else None
-    roads = [load_transform(name, view, generator, saving) for name in recipe.transforms]
+    roads = [road(name, view, saving) for name in recipe.transforms]
 
-    def term(surrogate: Surrogate, road: Transform) -> Term:
-        @lru_cache(maxsize=1)  # most roads always frame alike
+    def term(surrogate: Surrogate, way: Transform) -> Term:
+        @lru_cache(maxsize=1)
         def measure(face: Face) -> Measure:
             clean = warp(crop, face.scaled(1 / scale[0], 1 / scale[1]), surrogate.size, surrogate.framing)
             with fast_precision(device):
                 return objectives[recipe.objective](surrogate, clean)
 
-        return Term(surrogate, region.working_face, measure, road, generator)
+        return Term(surrogate, region.working_face, measure, way, generator)
 
     # Every surrogate begins with another road, so that each step sees several.
     terms = [
-        Expectation([term(part, road) for part, road in in_step(parts, roads)], first)
+        Expectation([term(part, way) for part, way in in_step(parts, roads)], first)
         for first, parts in enumerate(_parts(recipe, device))
     ]
     bound = bound_of(recipe, working, region.working_face, window)
@@ -228,20 +227,6 @@ def _search(original: Candidate, region: Region, share: Tensor, progress: Progre
         bound = Begun(bound, working, universal_change(region, device))
     attack = attacks[recipe.attack](recipe.steps)
     return attack(Disruption(terms), working, bound, generator, progress) - working
-
-
-def _on_the_photo(frame: framing.Frame, pixels: Pixels, region: Region, working: Tensor) -> Find:
-    """``frame`` for the region's face, when the photo shows this working copy there; other faces as they were."""
-    scale = working.shape[-1] / region.width, working.shape[-2] / region.height
-
-    def find(face: Face, sent: Tensor) -> Face:
-        whole = F.interpolate(sent.detach(), size=working.shape[-2:], mode="bilinear", antialias=True)
-        change = region.enlarge(whole - working).cpu()
-        shown = _composed(pixels, [region], [change], [1.0], ANY)
-        (found,) = frame([region.face], pixels, shown)
-        return found.moved(region.left, region.top).scaled(*scale)
-
-    return find
 
 
 def _jpeg(pixels: Pixels, quality: int) -> Pixels:

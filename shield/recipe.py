@@ -8,12 +8,12 @@ from typing import Any
 
 from shield.attacks import attacks
 from shield.bounds import bounds
+from shield.channels import AS_SAVED, load_channel
 from shield.device import AUTO
 from shield.errors import RecipeError
 from shield.objectives import objectives
 from shield.photo import JPEG_QUALITY
 from shield.surrogates import surrogates
-from shield.transforms import AS_SAVED, check_transform
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,9 @@ STRENGTH = ("face_lpips", "levels", "smooth")  # the settings that a preset deci
 CLASSES = ("joint", "iterative")
 RANDOM, UNIVERSAL = "random", "universal"
 STARTS = (RANDOM, UNIVERSAL)
-# What the search goes through by default. The saved file's own turn keeps what is broken as saved broken; the last two
-# keep it broken for whoever looks for the face in the changed photo, as it is saved. Further channels (half size, blur,
-# WebP, frames farther off) cost the others steps and gained nothing.
-ROBUST = (AS_SAVED, "jpeg90", "jpeg75", "none+found", "none+aligned")
+# What the search goes through by default. The saved file's own turn keeps what is broken as saved broken.
+# Further channels (half size, blur, WebP) cost the others steps and gained nothing.
+ROBUST = (AS_SAVED, "jpeg90", "jpeg75")
 PLAIN = (AS_SAVED,)
 BALANCED = Strength(0.05, 12, 3, "hard to see, right for most photos")
 PRESETS: Mapping[str, Strength] = MappingProxyType(
@@ -58,8 +57,7 @@ class Recipe:
     texture, so that smooth places change by ``smooth`` levels at most (from ``levels`` on: anywhere), and in grey
     rather than colour. ``surrogates``, ``transforms``, ``objective``, ``attack``: registered names; the search goes
     through the transforms in turn, of which "half+jpeg75" is one after the other and "none" just saving: a JPEG is
-    searched through its codec; "found" and "aligned" are where a detector and landmarks see the face in the changed
-    photo. ``edits``: of the surrogates, to work against (none named: all). ``classes``: "joint"
+    searched through its codec. ``edits``: of the surrogates, to work against (none named: all). ``classes``: "joint"
     climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the search, at most.
     ``start``: what the search begins with, a "random" change or the "universal" one of models/; the attack "universal"
     is that change and no search.
@@ -98,7 +96,7 @@ class Recipe:
         for name in self.surrogates:
             surrogates[name]
         for name in self.transforms:
-            check_transform(name)
+            load_channel(name)
         for ok, sentence in (
             (
                 self.classes in CLASSES,

@@ -25,11 +25,11 @@ from rich.table import Table
 from shield import PLAIN, PRESETS, BoundError, FaceError, Recipe, RecipeError, Report, protect
 from shield.bench.portraits import cell, photos_in
 from shield.bench.statistics import peak_memory
+from shield.channels import AS_SAVED, verified
 from shield.photo import read
 from shield.surrogates import load_surrogates
 from shield.training.data import load_faces
 from shield.verify import NOISE, PROTECTED, Effect
-from shield.verify.channels import AS_SAVED, channels
 from shield.weights import imported_models, manifest
 
 Pixels = NDArray[np.uint8]
@@ -175,7 +175,7 @@ class Outcome:
 def models_in_use() -> str:
     """The sha256 of all weights and the names of all channels, as one: other results are no answer to this run."""
     weights = {name: entry.sha256 for name, entry in (manifest() | imported_models()).items()}
-    return hashlib.sha256(json.dumps([weights, list(channels)], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([weights, list(verified())], sort_keys=True).encode()).hexdigest()
 
 
 def portraits(folder: Path, count: int) -> Iterator[Picture]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shield.bounds import Linf
+from shield.channels import View, road
 from shield.device import fast_precision
 from shield.disruption import Disruption, Term
 from shield.faces import Face, warp, whole_picture
@@ -27,7 +28,6 @@ from shield.surrogates import Surrogate, load_surrogate
 from shield.training.data import FaceSet
 from shield.training.loop import recipes
 from shield.training.single import SingleTraining
-from shield.transforms import View, load_transform
 from shield.universal import FITTED_TO, SIZE, TENSOR
 
 HELD_OUT = 8  # faces, spread over the data, that training never sees
@@ -47,7 +47,7 @@ class UniversalRecipe:
     learning_rate: float = 0.1  # of the largest change
     start: float = 0.1  # of the largest change, at random: the distance to the clean results has no slope at 0
     strength: Strength = BALANCED
-    roads: tuple[str, ...] = ("none", "reframed", "half")  # frames fit imperfectly, and photos get smaller
+    roads: tuple[str, ...] = ("none", "half")  # photos get smaller
     seed: int = 0
 
 
@@ -95,8 +95,7 @@ class UniversalTraining(SingleTraining):
     def _term(self, surrogate: Surrogate, faces: Tensor) -> Term:
         """The surrogate's share of the goal on these faces, by a road drawn at random."""
         name = self.recipe.roads[int(torch.randint(len(self.recipe.roads), (), generator=self.random))]
-        road = load_transform(name, View(1.0, SIZE), self.random)
-        return Term(surrogate, FRAME, clean_at(surrogate, faces), road, self.random)
+        return Term(surrogate, FRAME, clean_at(surrogate, faces), road(name, View(1.0, SIZE)), self.random)
 
     @torch.no_grad()
     def look(self) -> dict[str, float]:
