@@ -24,7 +24,7 @@ from shield.recipe import CLASSES, PLAIN, PRESETS, ROBUST, STARTS, Recipe
 from shield.spelling import command_line, python_lines
 from shield.surrogates import Surrogate, families, import_model, register_surrogate, remove_model, surrogates
 from shield.training import recipes, train_model
-from shield.verify import Manipulation, Report, Verification, find_faces, verify
+from shield.verify import Manipulation, Plan, Report, Verification, find_faces, verify
 from shield.weights import ImportedEntry, WeightsEntry, check_weights, imported_models, manifest
 
 __version__ = "0.1.0"
@@ -45,6 +45,7 @@ __all__ = [
     "Manipulation",
     "Photo",
     "PhotoError",
+    "Plan",
     "Protection",
     "Quality",
     "Reason",

@@ -43,7 +43,7 @@ from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
 from shield.universal import universal_change
-from shield.verify import Counted, Report, Verification, find_faces, is_about_another, report_path, verify
+from shield.verify import PLAN, Counted, Plan, Report, Verification, find_faces, is_about_another, report_path, verify
 
 BISECTIONS = 7
 SHRINK = 0.9  # of every change, as often as overlapping regions push one another over the bound
@@ -125,13 +125,15 @@ def protect(
     recipe: Recipe | None = None,
     progress: Progress | None = None,
     verifying: Counted | None = None,
+    plan: Plan = PLAN,
 ) -> Protection:
     """Protect the photo against the Recipe's surrogates within the Recipe's bounds, and verify the result.
 
     Ruiz et al. 2020, "Disrupting Deepfakes" (arXiv 2003.01279), with the face LPIPS as a hard bound on the file.
     ``source``: a path, an RGB array (H, W, 3) of uint8 or of floats in [0, 1], or a Pillow picture. ``progress`` is
     called with (step, steps, best so far in [0, 1]) at every step of the search, ``verifying`` with (measured, to
-    measure) after it; an exception that either raises cancels. Nothing is written.
+    measure) after it; an exception that either raises cancels. ``plan``: what verification measures. Nothing is
+    written.
 
     Raises PhotoError, FaceError or RecipeError on input that cannot be used, WeightsError where models/ is not
     complete, BoundError where saving alone exceeds the bound, SearchError where the search breaks down.
@@ -155,7 +157,9 @@ def protect(
     data = _fit(original, regions, changes, obeys)
     fitted = time.perf_counter()
     result = decode(data)
-    verification = verify(photo, result, recipe=recipe, faces=faces, device=recipe.device, progress=verifying)
+    verification = verify(
+        photo, result, recipe=recipe, faces=faces, device=recipe.device, plan=plan, progress=verifying
+    )
     seconds = {"search": searched - began, "fit": fitted - searched, **verification.report.seconds}
     verification = replace(verification, report=replace(verification.report, seconds=seconds))
     return Protection(photo, result, data, verification)
@@ -167,6 +171,7 @@ def protect_file(
     recipe: Recipe | None = None,
     progress: Progress | None = None,
     verifying: Counted | None = None,
+    plan: Plan = PLAN,
 ) -> tuple[Protection, list[Path]]:
     """Protect the photo in a file and write the result beside it, as NAME.shield.EXT, or to ``output``.
 
@@ -185,7 +190,7 @@ def protect_file(
         target = target.with_name(f"{Path(path).name}.shield{target.suffix}")
     for file in (target, *_beside(target)):
         check_writable(file, photo.path)
-    protection = protect(photo, replace(recipe, format=wanted), progress, verifying).named(target.name)
+    protection = protect(photo, replace(recipe, format=wanted), progress, verifying, plan).named(target.name)
     return protection, protection.save(target)
 
 

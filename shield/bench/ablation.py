@@ -22,20 +22,21 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from shield import PLAIN, PRESETS, BoundError, FaceError, Recipe, RecipeError, Report, protect
+from shield import PLAIN, PRESETS, BoundError, FaceError, Plan, Recipe, RecipeError, Report, protect
 from shield.bench.portraits import cell, photos_in
 from shield.bench.statistics import peak_memory
 from shield.channels import AS_SAVED, verified
 from shield.photo import read
 from shield.surrogates import load_surrogates
-from shield.training.data import load_faces
-from shield.verify import NOISE, PROTECTED, Effect
+from shield.training.data import SOURCES, load_faces
+from shield.verify import HELD, NOISE, PROTECTED, Effect
 from shield.weights import imported_models, manifest
 
 Pixels = NDArray[np.uint8]
 console = Console(width=600)  # a row of Markdown is not broken
 CPU = torch.device("cpu")
 PORTRAITS, TEST_FACES = "portraits", "test faces"
+ALL = Plan(frames=(HELD,), unseen=True)  # rows are compared over all manipulators, after every channel
 ORDER = 0  # seed of the order in which test faces are taken
 
 
@@ -81,7 +82,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a report says, in the numbers of the table; shares are of (face x edit) disrupted.
+    """What a report says, in the numbers of the table; shares are of (face x edit) disrupted in held
+    frames.
 
     ``face_lpips``, ``psnr`` (dB) and ``ssim`` are of the worst face. ``channels``: by channel, of all manipulators, so
     that rows can be compared; ``noise``: the same of the noise control, as saved. ``manipulators``: as saved, by name.
@@ -134,7 +136,7 @@ def _unseen(rows: Sequence[Effect]) -> list[Effect]:
 
 
 def _share(rows: Sequence[Effect]) -> float:
-    return statistics.mean(row.disrupted for row in rows)
+    return statistics.mean(row.share for row in rows)
 
 
 def _distance(rows: Sequence[Effect]) -> float:
@@ -184,9 +186,9 @@ def portraits(folder: Path, count: int) -> Iterator[Picture]:
         yield Picture(PORTRAITS, read(path).pixels)
 
 
-def test_faces(folder: Path, count: int) -> Iterator[Picture]:
+def test_faces(folder: Path, count: int, sources: tuple[str, ...] = SOURCES) -> Iterator[Picture]:
     """Held-out faces from the archives of training, in an order of their own, so that fewer are a part of more."""
-    faces = load_faces(folder, "test").faces
+    faces = load_faces(folder, "test", sources=sources).faces
     for number in np.random.default_rng(ORDER).permutation(len(faces))[:count]:
         yield Picture(TEST_FACES, np.ascontiguousarray(faces[int(number)].permute(1, 2, 0).numpy()))
 
@@ -221,7 +223,7 @@ def outcomes(
 
 def _measured(picture: Picture, recipe: Recipe) -> Measured | None:
     try:
-        return Measured.of(protect(picture.pixels, recipe).report)
+        return Measured.of(protect(picture.pixels, recipe, plan=ALL).report)
     except (BoundError, FaceError) as error:
         console.print(str(error), highlight=False)
         return None
@@ -235,7 +237,7 @@ def table(found: Sequence[Outcome]) -> Table:
         *("set", "LPIPS bound", "case", "photos", "LPIPS", "PSNR", "SSIM", *ways, "noise, as saved"),
         *(f"{name}, as saved" for name in manipulators),
         *("unseen, as saved", "unseen: distance in thresholds", "of noise", "search, s"),
-        title="Share of (face x edit) disrupted, of all manipulators, mean and 95 % interval over photos",
+        title="Share of (face x edit x held frame) disrupted, of all manipulators, mean and 95 % interval over photos",
         title_justify="left",
         box=box.MARKDOWN,
     )

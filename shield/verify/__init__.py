@@ -2,7 +2,7 @@
 
 from shield.verify.effects import Manipulation
 from shield.verify.plan import PLAN, Plan
-from shield.verify.report import EXACT, HELD, NOISE, PROTECTED, RESAVED, Detection, Effect, Report, title
+from shield.verify.report import EXACT, HELD, NOISE, PROTECTED, RESAVED, Detection, Effect, Report
 from shield.verify.verification import Counted, Verification, find_faces, is_about_another, report_path, verify
 
 __all__ = [
@@ -22,6 +22,5 @@ __all__ = [
     "find_faces",
     "is_about_another",
     "report_path",
-    "title",
     "verify",
 ]

@@ -13,8 +13,8 @@ from shield.channels import AS_SAVED, Pixels
 from shield.device import fast_precision
 from shield.faces import Face, warp
 from shield.objectives import l1, l2, l2_mask
-from shield.photo import to_pixels
-from shield.region import region_of
+from shield.photo import shrink, to_pixels
+from shield.region import Region, region_of
 from shield.surrogates import Surrogate
 from shield.verify.frames import Scene, kinds
 from shield.verify.mark import mark
@@ -22,6 +22,10 @@ from shield.verify.report import ENOUGH, HELD, PROTECTED, Effect
 
 BATCH = 16  # crops that go through a network together, at most
 
+LARGE = 1024  # px: side of the portrait framing above which a picture is shrunk around the face before it is cut
+AROUND = 1.5  # of that framing: what is shrunk; all frames lie within
+
+Frame: TypeAlias = tuple[int, Face]  # number of the known face, and how it is framed
 Ways: TypeAlias = Mapping[str, Callable[[Pixels], Pixels]]  # what happens to a file, by name
 # A picture, a channel and a surrogate -> the kinds of frames that are wanted, and how many of each.
 Wanted: TypeAlias = Callable[[str, str, Surrogate], Mapping[str, int]]
@@ -43,6 +47,12 @@ class Manipulation:
     disrupted: bool
     share: float = 1.0
     frames: int = 1
+
+    @property
+    def words(self) -> str:
+        """Whether it broke, and in how many frames."""
+        broken = "broken" if self.disrupted else "not broken"
+        return broken if self.frames == 1 else f"{broken} ({self.share * self.frames:.0f} of {self.frames} frames)"
 
     @property
     def pictures(self) -> tuple[Image.Image, Image.Image]:
@@ -72,18 +82,49 @@ def face_crop(pixels: Pixels, face: Face, surrogate: Surrogate, device: torch.de
     return warp(region.crop(pixels, device), region.local_face, surrogate.size, surrogate.framing)
 
 
+class Crops:
+    """The crops of a picture of the scene, whatever its size. Around a large face it is shrunk once, for all frames."""
+
+    def __init__(self, scene: Scene, pixels: Pixels, device: torch.device) -> None:
+        self.pixels, self.device = pixels, device
+        height, width = scene.pixels.shape[:2]
+        self.scale = pixels.shape[1] / width, pixels.shape[0] / height
+        self.faces = [face.scaled(*self.scale) for face in scene.faces]
+        self._shrunk: dict[int, tuple[Region, Tensor]] = {}
+
+    def __call__(self, surrogate: Surrogate, frames: Sequence[Frame]) -> Tensor:
+        """What the surrogate is given, (N, 3, size, size), in frames of the original."""
+        return torch.cat([self._crop(surrogate, number, face.scaled(*self.scale)) for number, face in frames])
+
+    def _crop(self, surrogate: Surrogate, number: int, frame: Face) -> Tensor:
+        if self.faces[number].side <= LARGE:
+            return face_crop(self.pixels, frame, surrogate, self.device)
+        if number not in self._shrunk:
+            self._shrunk[number] = self._around(self.faces[number])
+        region, view = self._shrunk[number]
+        local = frame.moved(region.left, region.top).scaled(
+            view.shape[-1] / region.width, view.shape[-2] / region.height
+        )
+        return warp(view, local, surrogate.size, surrogate.framing)
+
+    def _around(self, face: Face) -> tuple[Region, Tensor]:
+        region = region_of(face.reframed((0.0, 0.0), AROUND, 0.0), self.pixels.shape[1], self.pixels.shape[0])
+        size = round(region.height * LARGE / face.side), round(region.width * LARGE / face.side)
+        return region, shrink(region.crop(self.pixels, self.device), size)
+
+
 class References:
     """What surrogates make of the original, by frame: asked once, for all pictures and channels."""
 
-    def __init__(self, original: Pixels, device: torch.device) -> None:
-        self.original, self.device = original, device
-        self._known: dict[tuple[str, Face], tuple[Tensor, Tensor]] = {}
+    def __init__(self, scene: Scene, device: torch.device) -> None:
+        self.device, self.crops = device, Crops(scene, scene.pixels, device)
+        self._known: dict[tuple[str, Frame], tuple[Tensor, Tensor]] = {}
 
-    def __call__(self, surrogate: Surrogate, frames: Sequence[Face]) -> tuple[Tensor, Tensor]:
+    def __call__(self, surrogate: Surrogate, frames: Sequence[Frame]) -> tuple[Tensor, Tensor]:
         """The crops (N, 3, size, size) in these frames, and their results (N, E, ...)."""
         new = [frame for frame in dict.fromkeys(frames) if (surrogate.name, frame) not in self._known]
         if new:
-            crops = torch.cat([face_crop(self.original, frame, surrogate, self.device) for frame in new])
+            crops = self.crops(surrogate, new)
             for frame, crop, result in zip(new, crops, run(surrogate, crops), strict=True):
                 self._known[surrogate.name, frame] = crop, result
         known = [self._known[surrogate.name, frame] for frame in frames]
@@ -105,7 +146,7 @@ def measure_effects(
 
     And the protected photo's manipulations as saved. ``tell`` is called before each picture after each channel.
     """
-    references = References(scene.pixels, device)
+    references = References(scene, device)
     effects: list[Effect] = []
     manipulations: list[Manipulation] = []
     for picture, channel in sendings(pictures, ways, surrogates, wanted):
@@ -139,6 +180,7 @@ class Sent:
 
     def __init__(self, scene: Scene, pixels: Pixels, references: References) -> None:
         self.scene, self.pixels, self.references = scene, pixels, references
+        self.crops = Crops(scene, pixels, references.device)
         self._frames: dict[tuple[str, int], list[tuple[Face, ...]]] = {}
 
     def frames(self, kind: str, draws: int) -> list[tuple[Face, ...]]:
@@ -156,24 +198,17 @@ class Sent:
             for number, frames in enumerate(self.frames(kind, draws))
             if frames
         ]
-        frames = [frame for _, _, own in asked for frame in own]
+        frames = [(number, frame) for number, _, own in asked for frame in own]
         if not frames:
             return []
         crops, clean = self.references(surrogate, frames)
-        results = run(surrogate, self._crops(surrogate, frames))
+        results = run(surrogate, self.crops(surrogate, frames))
         sizes = [len(own) for _, _, own in asked]
         parts = zip(*(values.split(sizes) for values in (crops, clean, results)), strict=True)
         return [
             Look(number, kind, own, before, after, _measures(surrogate, crop, before, after))
             for (number, kind, own), (crop, before, after) in zip(asked, parts, strict=True)
         ]
-
-    def _crops(self, surrogate: Surrogate, frames: Sequence[Face]) -> Tensor:
-        """What the surrogate is given in these frames of the original, which may be of another size."""
-        height, width = self.scene.pixels.shape[:2]
-        scale = self.pixels.shape[1] / width, self.pixels.shape[0] / height
-        moved = [frame.scaled(*scale) for frame in frames]
-        return torch.cat([face_crop(self.pixels, frame, surrogate, self.references.device) for frame in moved])
 
 
 def _measures(surrogate: Surrogate, crops: Tensor, clean: Tensor, results: Tensor) -> list[Tensor]:

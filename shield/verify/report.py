@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import starmap
 from typing import Any
 
 from shield.channels import AS_SAVED, load_channel
@@ -175,14 +176,18 @@ class Report:
         """The channels and kinds of frames in which the protected photo was measured, in order."""
         return tuple((channel, frame) for channel in self.channels() for frame in self.frames(channel))
 
-    def table(self) -> dict[str, dict[tuple[str, str], float]]:
-        """Share of (face x edit x frame) disrupted: a column per surrogate and per control, by channel and frames.
+    def table(self) -> dict[str, dict[str, float]]:
+        """Share of (face x edit x frame) disrupted, by column (a surrogate or a control) and row (channel and frames).
 
-        What was not measured is not there.
+        Both by their titles. What was not measured is not there.
         """
         columns = {self._title(name): self._shares(PROTECTED, name) for name in self.surrogates()}
         pictures = {effect.picture for effect in self.effects}
-        return columns | {title: self._shares(name) for name, title in CONTROLS.items() if name in pictures}
+        return columns | {heading: self._shares(name) for name, heading in CONTROLS.items() if name in pictures}
+
+    def row_titles(self) -> tuple[str, ...]:
+        """The titles of the table's rows, in order: "as saved, held"."""
+        return tuple(starmap(title, self.rows()))
 
     @property
     def verdict(self) -> str:
@@ -310,12 +315,12 @@ class Report:
         alike = len(counts) > 1 and len(set(counts.values())) == 1
         return "however the face is framed" if alike else framed(frame), *counts[frame]
 
-    def _shares(self, picture: str, surrogate: str | None = None) -> dict[tuple[str, str], float]:
-        """Mean share of frames disrupted, by channel and kind of frames."""
+    def _shares(self, picture: str, surrogate: str | None = None) -> dict[str, float]:
+        """Mean share of frames disrupted, by title of the row."""
         shares = {}
         for channel, frame in self.rows():
             if rows := self.select(picture, channel, surrogate, frame):
-                shares[channel, frame] = sum(row.share for row in rows) / len(rows)
+                shares[title(channel, frame)] = sum(row.share for row in rows) / len(rows)
         return shares
 
     def _title(self, surrogate: str) -> str:
