@@ -186,9 +186,9 @@ def portraits(folder: Path, count: int) -> Iterator[Picture]:
         yield Picture(PORTRAITS, read(path).pixels)
 
 
-def test_faces(folder: Path, count: int, sources: tuple[str, ...] = SOURCES) -> Iterator[Picture]:
+def test_faces(folder: Path, count: int, sources: Sequence[str]) -> Iterator[Picture]:
     """Held-out faces from the archives of training, in an order of their own, so that fewer are a part of more."""
-    faces = load_faces(folder, "test", sources=sources).faces
+    faces = load_faces(folder, "test", sources=tuple(sources)).faces
     for number in np.random.default_rng(ORDER).permutation(len(faces))[:count]:
         yield Picture(TEST_FACES, np.ascontiguousarray(faces[int(number)].permute(1, 2, 0).numpy()))
 
@@ -346,7 +346,7 @@ def main(
         where = f"{outcome.set} {outcome.photo[:8]}, {outcome.case}, {outcome.recipe.face_lpips:g}"
         console.print(f"{where}: {held}", highlight=False)
 
-    pictures = in_turn(list(portraits(folder, count)), list(test_faces(faces, count_faces)) if faces else [])
+    pictures = in_turn(list(portraits(folder, count)), list(test_faces(faces, count_faces, SOURCES)) if faces else [])
     if not pictures:
         raise typer.BadParameter(f"{folder} holds no photos")
     console.print(table(list(outcomes(pictures, chosen, preset or list(PRESETS), known, keep))))

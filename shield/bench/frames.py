@@ -90,9 +90,7 @@ def written(faces: Path, count: int, folder: Path) -> list[Path]:
 
 def main(
     folder: Annotated[Path, typer.Argument(help="Portraits.")],
-    faces: Annotated[
-        Path | None, typer.Option(help="The face archives of training; LFW's test photos are used.")
-    ] = None,
+    faces: Annotated[Path | None, typer.Option(help="The face archives of training, for LFW's test photos.")] = None,
     preset: Annotated[str, typer.Option()] = "balanced",
     surrogate: Annotated[list[str] | None, typer.Option()] = None,
     every: Annotated[int, typer.Option(help="One portrait in so many, by name.")] = 4,

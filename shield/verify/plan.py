@@ -7,7 +7,7 @@ from shield.channels import AS_SAVED, load_channel, verified
 from shield.frames import HELD as DRAWS
 from shield.surrogates import surrogates as known
 from shield.verify.frames import kinds
-from shield.verify.report import EXACT, FOUND, HELD, NOISE, PROTECTED, RESAVED
+from shield.verify.report import EXACT, FOUND, HELD, PROTECTED
 
 LEAST = 4  # draws of every face as saved, however many faces there are
 
@@ -20,8 +20,8 @@ class Plan:
     but those that only a search goes through). The networks that the search worked on are measured on the protected
     photo as saved in ``held`` draws of the distribution of frames, after every other channel in ``few``; after the
     channels ``exact`` in the search's own frame too, and after those of ``found`` where every aligner finds the face.
-    Controls are measured after ``controls``, exactly and in few draws. Networks that the search did not see are
-    measured as saved alone, in few draws.
+    Controls are measured after ``controls``, in few draws and in the search's own frame after the same channels.
+    Networks that the search did not see are measured as saved alone, in few draws, unless ``unseen`` wants all.
 
     Raises RecipeError for an unknown name.
     """
@@ -31,6 +31,7 @@ class Plan:
     frames: tuple[str, ...] | None = None
     held: int = DRAWS
     few: int = 4
+    unseen: bool = False
     exact: tuple[str, ...] = (AS_SAVED,)
     found: tuple[str, ...] = (AS_SAVED,)
     controls: tuple[str, ...] = (AS_SAVED, "jpeg75")
@@ -73,15 +74,13 @@ class Plan:
 
         ``full``: by a network that the search worked on.
         """
-        saved, draws = channel == AS_SAVED, {}
-        if picture == PROTECTED and (full or saved):
-            aligned = [kind for kind in kinds if kind.startswith(FOUND)] if channel in self.found else []
-            exact = [EXACT] if channel in self.exact else []
-            draws = (
-                dict.fromkeys(exact, 1) | {HELD: self.held if full and saved else self.few} | dict.fromkeys(aligned, 1)
-            )
-        elif picture in (RESAVED, NOISE) and channel in self.controls and (full or saved):
-            draws = {EXACT: 1, HELD: self.few}
+        saved, full = channel == AS_SAVED, full or self.unseen
+        if not (full or saved) or (picture != PROTECTED and channel not in self.controls):
+            return {}
+        draws = {EXACT: 1} if channel in self.exact else {}
+        draws[HELD] = self.held if picture == PROTECTED and full and saved else self.few
+        if picture == PROTECTED and channel in self.found:
+            draws |= {kind: 1 for kind in kinds if kind.startswith(FOUND)}
         return {kind: count for kind, count in draws.items() if self.frames is None or kind in self.frames}
 
     def against_adversaries(self) -> Mapping[str, int]:
