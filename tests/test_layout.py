@@ -19,8 +19,8 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks bounds detection errors faces objectives outline photo pipeline quality recipe spelling "
-    "surrogates training transforms verify weights",
+    "shield": "attacks bounds channels detection errors faces objectives outline photo pipeline quality recipe "
+    "spelling surrogates training verify weights",
     "errors": "",
     "objectives": "errors registry",
     "masking": "",
@@ -34,25 +34,24 @@ MAY_USE = {
     "surrogates": "errors faces objectives photo registry weights",
     "bounds": "faces lpips registry",
     "attacks": "bounds errors photo registry",
-    "web": "",
-    "transforms": "faces photo registry web",
-    "disruption": "device faces objectives surrogates transforms",
+    "channels": "photo registry",
+    "disruption": "channels device faces objectives surrogates",
     "frames": "faces",
     "region": "faces photo",
     "outline": "faces photo",
     "detection": "errors faces photo region registry surrogates weights",
-    "recipe": "attacks bounds device errors objectives photo surrogates transforms",
+    "recipe": "attacks bounds channels device errors objectives photo surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds detection device errors faces lpips objectives photo recipe region registry surrogates "
-    "universal web weights",
-    "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region surrogates "
-    "transforms universal verify masking",
+    "verify": "bounds channels detection device errors faces frames lpips objectives photo recipe region registry "
+    "surrogates universal weights",
+    "pipeline": "attacks bounds channels device disruption errors faces lpips objectives photo recipe region "
+    "surrogates universal verify masking",
     "quality": "errors faces lpips photo surrogates training",
-    "training": "attacks bounds detection device disruption errors faces lpips masking objectives recipe region "
-    "registry surrogates transforms universal web",
-    "bench": "attacks bounds detection device disruption errors faces lpips objectives photo pipeline recipe region "
-    "registry shield surrogates training verify masking web weights",
+    "training": "attacks bounds channels detection device disruption errors faces lpips masking objectives recipe "
+    "region registry surrogates universal",
+    "bench": "attacks bounds channels detection device disruption errors faces frames lpips objectives photo pipeline "
+    "recipe region registry shield surrogates training verify masking weights",
     "cli": "shield",
     "page": "shield",
     "__main__": "bench cli",

@@ -205,6 +205,7 @@ def outcomes(
     presets: Sequence[str],
     known: Sequence[Outcome],
     keep: Callable[[Outcome], None],
+    plan: Plan = ALL,
 ) -> Iterator[Outcome]:
     """Every photo under every case at every strength; what is not ``known`` is measured and told to ``keep``."""
     answers = {outcome.run: outcome for outcome in known}
@@ -216,14 +217,14 @@ def outcomes(
                 asked = Outcome(picture.set, picture.sha256, case, strong, models, None)
                 found = answers.get(asked.run)
                 if found is None:
-                    found = replace(asked, measured=_measured(picture, strong))
+                    found = replace(asked, measured=_measured(picture, strong, plan))
                     keep(found)
                 yield found
 
 
-def _measured(picture: Picture, recipe: Recipe) -> Measured | None:
+def _measured(picture: Picture, recipe: Recipe, plan: Plan) -> Measured | None:
     try:
-        return Measured.of(protect(picture.pixels, recipe, plan=ALL).report)
+        return Measured.of(protect(picture.pixels, recipe, plan=plan).report)
     except (BoundError, FaceError) as error:
         console.print(str(error), highlight=False)
         return None

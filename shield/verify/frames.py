@@ -64,7 +64,7 @@ def found(scene: Scene, sent: Pixels, draws: int, aligner: str) -> list[tuple[Fa
     if any(face != whole for face in scene.faces):
         scale = width / sent.shape[1], height / sent.shape[0]
         there = [face.scaled(*scale) for face in aligners[aligner](sent)]
-    frames = []
+    frames: list[tuple[Face, ...]] = []
     for known in scene.faces:
         face = None if known == whole else nearest(there, known) or nearest(scene.found(aligner), known)
         frames.append((face,) if face else ())

@@ -61,8 +61,12 @@ class Plan:
         frames: Sequence[str] | None = None,
     ) -> "Plan":
         """The plan with these names only; None leaves what there is."""
-        named = {"surrogates": surrogates, "channels": channels, "frames": frames}
-        return replace(self, **{key: tuple(names) for key, names in named.items() if names is not None})
+        return replace(
+            self,
+            surrogates=self.surrogates if surrogates is None else tuple(surrogates),
+            channels=self.channels if channels is None else tuple(channels),
+            frames=self.frames if frames is None else tuple(frames),
+        )
 
     def among(self, faces: int) -> "Plan":
         """The plan for a photo of so many faces: they share the draws, so that each further one costs less."""

@@ -142,7 +142,7 @@ class Report:
         """Whether every edit that the search worked on is disrupted as saved, in held frames and for every aligner."""
         worked_on = self._worked_on()
         rows = [row for frame in self._judged() for row in self.select(frame=frame) if row.surrogate in worked_on]
-        return all(row.disrupted for row in rows)
+        return bool(rows) and all(row.disrupted for row in rows)
 
     def select(
         self,
@@ -199,7 +199,7 @@ class Report:
         worked_on = self._worked_on()
         counts = [self._worst(worked_on)[1:], self._worst(worked_on, SOCIAL)[1:]]
         broken, total = (sum(column) for column in zip(*counts, strict=True))
-        return "protected" if broken == total else "partly protected" if broken else "not protected"
+        return "protected" if broken == total > 0 else "partly protected" if broken else "not protected"
 
     def headline(self) -> str:
         """The shortest sentence: how many manipulations break, and after what a social network does to photos.
@@ -209,7 +209,7 @@ class Report:
         """
         worked_on = self._worked_on()
         where, *counts = self._worst(worked_on)
-        parts = ["{} of {} manipulations break {}".format(*counts, where)]
+        parts = [f"{counts[0]} of {counts[1]} manipulations break {where}".rstrip()]
         if SOCIAL in self.channels():
             parts.append("after a social network's compression {} of {}".format(*self._worst(worked_on, SOCIAL)[1:]))
         sentence = "; ".join(parts) + "."
@@ -223,7 +223,7 @@ class Report:
         saved = self._counts(worked_on)
         exact = saved.pop(EXACT) if len(saved) > 1 and EXACT in saved else None
         where, broken, total = self._worst(worked_on)
-        parts = [f"{broken} of {total} manipulations break on the saved file {where}"]
+        parts = [f"{broken} of {total} manipulations break on the saved file {where}".rstrip()]
         if len(set(saved.values())) > 1:
             parts.append(_list([f"{b} of {t} {framed(f)}" for f, (b, t) in saved.items() if framed(f) != where]))
         if exact is not None and exact != (broken, total):
@@ -235,7 +235,8 @@ class Report:
             parts.append(f"still all of them after {_list(firm)}")
         if weak:
             parts.append(f"fewer after {_list(weak)}")
-        noise = sum(row.disrupted for row in self.select(NOISE, frame=self._judged()[0]) if row.surrogate in worked_on)
+        frame = next(iter(self._judged()), HELD)
+        noise, _ = _count(row for row in self.select(NOISE, frame=frame) if row.surrogate in worked_on)
         return "; ".join(parts) + f"; noise of the same visibility breaks {noise}."
 
     @property
