@@ -13,6 +13,7 @@ from torch import Tensor
 import shield
 from shield import frames as distribution
 from shield.channels import channels
+from shield.device import computes_bfloat16
 from shield.errors import RecipeError
 from shield.faces import Face, Framing, crop_matrix, whole_picture
 from shield.frames import EXACT as UNMOVED
@@ -222,8 +223,8 @@ def test_of_an_unchanged_photo_nothing_breaks_in_any_frame(
 
 
 def test_a_row_is_the_mean_over_its_frames(scene: Scene, photo: Pixels) -> None:
-    """The left half of the photo is changed: it fills another share of every frame."""
-    changed = np.where(np.arange(200)[None, :, None] < 90, photo // 2, photo).astype(np.uint8)
+    """A strip at the frame's left is changed: it fills another share of every frame."""
+    changed = np.where(np.arange(200)[None, :, None] < 60, photo // 2, photo).astype(np.uint8)
     toy = Toy()
     singles = []
     for frame in held(5):
@@ -261,16 +262,15 @@ def test_results_do_not_depend_on_the_batch(
     name: str, portrait: Pixels, portrait_face: Face, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     surrogate, scene = load_surrogate(name, CPU), Scene(portrait, (portrait_face,))
-    noisy = np.clip(portrait.astype(int) + np.random.default_rng(0).integers(-9, 10, portrait.shape), 0, 255)
     found = []
     for batch in (16, 1, 2):
         monkeypatch.setattr(effects, "BATCH", batch)
-        sent = Sent(scene, noisy.astype(np.uint8), References(scene, CPU))
+        sent = Sent(scene, portrait // 2, References(scene, CPU))
         looks = sent.looks(surrogate, {EXACT: 1, HELD: 2})
         found.append(torch.cat([look.measures[0] for look in looks]))
-    assert found[0].max() > 1e-3
+    assert found[0].max() > 0.01
     for other in found[1:]:
-        assert torch.allclose(found[0], other, atol=1e-4)
+        assert torch.allclose(found[0], other, rtol=0, atol=2e-3 if computes_bfloat16(CPU) else 1e-5)
 
 
 def test_the_original_is_asked_once_in_every_frame(
