@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from shield.faces import PORTRAIT, Face, Framing, crop_matrix, detect, find_again, place, warp, whole_picture
-from shield.faces.detect import SMALLEST
+from shield.faces.aligners.passes import SMALLEST
 from shield.faces.face import PORTRAIT_POINTS
 from shield.photo import to_levels, to_tensor
 

@@ -30,7 +30,7 @@ MAY_USE = {
     "weights": "errors",
     "lpips": "errors photo weights",
     "universal": "errors faces region weights",
-    "faces": "errors photo weights",
+    "faces": "errors photo registry weights",
     "surrogates": "errors faces objectives photo registry weights",
     "bounds": "faces lpips registry",
     "attacks": "bounds errors photo registry",

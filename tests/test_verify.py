@@ -22,7 +22,8 @@ CPU = torch.device("cpu")
 
 NETWORKS, SENT = ("stargan", "ganimation", "identity"), ("none", "jpeg75", "social")
 FEW = Plan(surrogates=NETWORKS, channels=SENT, held=3, few=2)
-FOUND = "found:centerface"
+FOUND = "found:yunet"
+ALIGNED = tuple(kind for kind in frames.kinds if kind.startswith("found:"))
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +162,8 @@ def test_the_sentence_says_what_holds_and_what_does_not(report):
     lost = replaced(report, lambda row: broken(row, row.frame != FOUND))
     assert not lost.reached
     assert lost.sentence().startswith(
-        "0 of 6 manipulations break on the saved file where centerface finds the face; "
-        "6 of 6 in frames drawn at random; "
+        "0 of 6 manipulations break on the saved file as found by yunet; "
+        "6 of 6 in frames drawn at random, as found by centerface and as found by landmarks; "
         "6 of 6 in the search's own frame, an upper limit; "
     )
 
@@ -222,12 +223,12 @@ def test_the_table_has_the_share_of_frames_of_every_row_measured(report):
     table = report.table()
     assert list(table) == [*report.surrogates(), "control: saved only", "control: noise"]
     assert report.row_titles() == (
-        *(f"as saved, {frame}" for frame in (EXACT, HELD, FOUND)),
+        *(f"as saved, {frame}" for frame in (EXACT, HELD, *ALIGNED)),
         "jpeg75, held",
         "social, held",
     )
     assert set(table["stargan"]) == set(report.row_titles())
-    assert set(table["identity"]) == set(report.row_titles()[:3])  # the search does not see it
+    assert set(table["identity"]) == set(report.row_titles()[: 2 + len(ALIGNED)])  # the search does not see it
     assert set(table["control: noise"]) == {"as saved, exact", "as saved, held", "jpeg75, held"}
     halves = replaced(report, lambda row: dataclasses.replace(row, share=0.25 * (row.edit == "male")))
     assert halves.table()["stargan"]["as saved, held"] == pytest.approx(0.25 / 6)
@@ -247,11 +248,7 @@ def test_headline_and_verdict_follow_what_the_search_worked_on(report):
         "6 of 6 manipulations break however the face is framed; after a social network's compression 0 of 6. "
         f"Of networks that the search did not see, 0 of {unseen}."
     )
-    assert (
-        held(lambda row: row.frame == HELD)
-        .headline()
-        .startswith("0 of 6 manipulations break where centerface finds the face;")
-    )
+    assert held(lambda row: row.frame == HELD).headline().startswith("0 of 6 manipulations break as found by yunet;")
     assert held(lambda row: False).verdict == report.verdict == "not protected"
 
 

@@ -1,7 +1,6 @@
 """From a photo to a verdict: every face before the network and before the checks, their findings added up."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from shield.detection.view import SIZE, FaceView, Outline
 from shield.errors import FaceError
 from shield.faces import Face, crop_matrix, warp
 from shield.faces import detect as find_faces
-from shield.faces.landmarks import LandmarkNet, load_landmarks, portrait_landmarks
+from shield.faces.landmarks import landmark_network, portrait_landmarks
 from shield.photo import Photo, open_photo, to_unit
 from shield.region import region_of
 
@@ -76,14 +75,9 @@ def judge(pixels: NDArray[np.uint8], face: Face, detector: Detector, checks: Seq
 def face_view(region: Tensor, face: Face) -> FaceView:
     """What the checks see of a face in its region of the photo, levels (1, 3, h, w)."""
     framed = warp(region, face, SIZE)
-    points = portrait_landmarks(_landmarks(), framed)[0]
+    points = portrait_landmarks(landmark_network(), framed)[0]
     native = to_unit(region)[0].permute(1, 2, 0).numpy()
     return FaceView(framed[0].permute(1, 2, 0).numpy(), (SIZE * points).numpy(), native)
-
-
-@lru_cache(maxsize=1)
-def _landmarks() -> LandmarkNet:
-    return load_landmarks()
 
 
 def _region(outline: Outline, matrix: NDArray[np.float64]) -> Region:

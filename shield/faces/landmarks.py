@@ -4,12 +4,17 @@ Mühler 2018, face-api.js (MIT), face_landmark_68_model: dense blocks (after Hua
 depthwise-separable convolutions. Submodules carry the names of the stored keys, so that weights load strictly.
 """
 
+from functools import lru_cache
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shield.faces.face import Framing, whole_picture
-from shield.faces.warp import warp
+from shield.faces.face import whole_picture
+from shield.faces.sampling import warp
+from shield.faces.templates import Framing
 from shield.weights import load_network
 
 SIZE = 112
@@ -101,6 +106,17 @@ def load_landmarks() -> LandmarkNet:
     Raises WeightsError where the file is missing, altered or does not fit the network exactly.
     """
     return load_network(LandmarkNet(), "landmarks68", "the landmark network")
+
+
+@lru_cache(maxsize=1)
+def landmark_network() -> LandmarkNet:
+    """The landmark network, loaded once, for whoever does not train with it."""
+    return load_landmarks()
+
+
+def five_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of landmarks (68, 2) the five (5, 2) of an alignment template: the eyes' middles, nose and mouth corners."""
+    return np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
 
 
 def portrait_landmarks(network: LandmarkNet, faces: Tensor) -> Tensor:

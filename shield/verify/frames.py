@@ -10,14 +10,13 @@ from functools import partial
 import numpy as np
 
 from shield.channels import Pixels
-from shield.faces import Face, detect, whole_picture
+from shield.faces import Face, whole_picture
+from shield.faces.aligners import aligners
 from shield.frames import held
 from shield.registry import Registry
 from shield.verify.report import EXACT, FOUND, HELD
 
 NEAR = 0.25  # of the frame's side: what an aligner finds no farther off is the face that is known there
-
-aligners: Mapping[str, Callable[[Pixels], list[Face]]] = {"centerface": detect}
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,13 +71,18 @@ class Detection:
 
 @dataclass(frozen=True)
 class FaceReport:
-    """One face: where it is, how visible its change is, and the same of the noise control."""
+    """One face: where it is, how visible its change is, and the same of the noise control.
+
+    ``aligner``: what found it; "" of a whole picture. ``doubt``: why it may be framed wrongly, "" where it is not.
+    """
 
     box: tuple[float, float, float, float]
     score: float
     side: float
     visibility: FaceVisibility
     noise_face_lpips: float
+    aligner: str = ""
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -215,7 +220,7 @@ class Report:
         sentence = "; ".join(parts) + "."
         if unseen := set(self.surrogates()) - worked_on:
             sentence += " Of networks that the search did not see, {} of {}.".format(*self._worst(unseen)[1:])
-        return sentence
+        return sentence + self.doubts()
 
     def sentence(self) -> str:
         """One plain sentence on what holds and what does not, of the manipulations the search worked on."""
@@ -225,7 +230,9 @@ class Report:
         where, broken, total = self._worst(worked_on)
         parts = [f"{broken} of {total} manipulations break on the saved file {where}".rstrip()]
         if len(set(saved.values())) > 1:
-            parts.append(_list([f"{b} of {t} {framed(f)}" for f, (b, t) in saved.items() if framed(f) != where]))
+            others = {framed(frame): count for frame, count in saved.items() if framed(frame) != where}
+            for count in dict.fromkeys(others.values()):
+                parts.append("{} of {} {}".format(*count, _list([word for word in others if others[word] == count])))
         if exact is not None and exact != (broken, total):
             parts.append("{} of {} {}".format(*exact, framed(EXACT)))
         sent = {channel: self._worst(worked_on, channel)[1:] for channel in self._sent(worked_on)}
@@ -237,7 +244,15 @@ class Report:
             parts.append(f"fewer after {_list(weak)}")
         frame = next(iter(self._judged()), HELD)
         noise, _ = _count(row for row in self.select(NOISE, frame=frame) if row.surrogate in worked_on)
-        return "; ".join(parts) + f"; noise of the same visibility breaks {noise}."
+        return "; ".join(parts) + f"; noise of the same visibility breaks {noise}.{self.doubts()}"
+
+    def doubts(self) -> str:
+        """A sentence, after a space, on every face that may be framed wrongly; nothing where there is none."""
+        doubtful = [(number, face.doubt) for number, face in enumerate(self.faces, start=1) if face.doubt]
+        return "".join(
+            f" Face {number} may be framed wrongly, and what is said of it with it: {doubt}."
+            for number, doubt in doubtful
+        )
 
     @property
     def other_side(self) -> "Report":
@@ -336,7 +351,7 @@ class Report:
 def framed(frame: str) -> str:
     """A kind of frames in words."""
     words = {EXACT: "in the search's own frame, an upper limit", HELD: "in frames drawn at random"}
-    return words.get(frame) or f"where {frame.removeprefix(FOUND)} finds the face"
+    return words.get(frame) or f"as found by {frame.removeprefix(FOUND)}"
 
 
 def title(channel: str, frame: str) -> str:

@@ -239,7 +239,7 @@ def _machine(device: torch.device) -> dict[str, str]:
 
 
 def _face(face: Face, visible: FaceVisibility, noise_lpips: float) -> FaceReport:
-    return FaceReport(face.box, face.score, face.side, visible, noise_lpips)
+    return FaceReport(face.box, face.score, face.side, visible, noise_lpips, face.aligner, face.doubt)
 
 
 def _file(photo: Photo) -> FileReport:

@@ -2,34 +2,47 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from shield.faces.face import PORTRAIT, Face, Framing, crop_matrix
-from shield.photo import shrink, to_unit
+from shield.faces.face import Face, crop_matrix, side_of
+from shield.faces.templates import PORTRAIT, Template, transformed
+from shield.photo import shrink, to_levels, to_unit
 
 OVERSAMPLING = 2  # samples per output px and direction, averaged: rotation stays smooth and nothing aliases
 
 
-def warp(photo: Tensor, face: Face, size: int, framing: Framing = PORTRAIT) -> Tensor:
-    """The crop of a face: photo (N, 3, H, W) to (N, 3, size, size) in [0, 1], with gradients back to the photo.
+def warp(photo: Tensor, face: Face, size: int, template: Template = PORTRAIT) -> Tensor:
+    """A face in a template's frame: photo (N, 3, H, W) to crop (N, 3, size, size) in [0, 1], with gradients back.
 
     Where the crop is finer than needed the photo is first shrunk with an anti-aliasing filter; beyond the photo's
     border the picture is reflected. The photo is in [0, 1] or in levels (uint8): of a large one these take less memory.
     """
     samples = OVERSAMPLING * size
     height, width = photo.shape[-2:]
-    scale = samples / (face.side * framing.side)
+    frame = crop_matrix(face, template)
+    scale = samples / side_of(frame)
     small = max(1, round(height * scale)), max(1, round(width * scale))
     photo = shrink(photo, small) if scale < 1 else to_unit(photo)
     # grid_sample wants the photo's own coordinates in [-1, 1], whatever its resolution.
-    matrix = torch.from_numpy(crop_matrix(face, framing)).to(photo)
+    matrix = torch.from_numpy(frame).to(photo)
     steps = (torch.arange(samples, device=photo.device, dtype=photo.dtype) + 0.5) / samples
     v, u = torch.meshgrid(steps, steps, indexing="ij")
     x, y = (matrix @ torch.stack([u, v, torch.ones_like(u)]).flatten(1)).reshape(2, samples, samples)
     grid = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1).expand(len(photo), -1, -1, -1)
     fine = F.grid_sample(photo, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     return F.avg_pool2d(fine, OVERSAMPLING)
+
+
+def cut(pixels: NDArray[np.uint8], face: Face, size: int, template: Template = PORTRAIT) -> Tensor:
+    """The same of a photo's pixels (H, W, 3), of which it looks only at those around the frame: (1, 3, size, size)."""
+    corners = transformed(crop_matrix(face, template), np.array([(0, 0), (1, 0), (0, 1), (1, 1)]))
+    last = np.array(pixels.shape[1::-1]) - 1
+    left, top = np.clip(np.floor(corners.min(0)), 0, last).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(corners.max(0)) - 1, (left, top), last).astype(int).tolist()
+    levels = to_levels(pixels[top : bottom + 1, left : right + 1])
+    return warp(levels, face.moved(left, top), size, template)
 
 
 def place(crop: Tensor, face: Face, height: int, width: int) -> Tensor:
