@@ -1,6 +1,7 @@
 """shield: protect a photo of a person against face-manipulation networks, and prove it on the saved file."""
 
 from shield.attacks import attacks
+from shield.batch import protect_file
 from shield.bounds import bounds
 from shield.channels import channels
 from shield.detection import Reason, Verdict, detect, detectors, flaws
@@ -18,9 +19,10 @@ from shield.faces import Face, Framing
 from shield.objectives import objectives
 from shield.outline import outline
 from shield.photo import WRITABLE, Photo, open_photo
-from shield.pipeline import Protection, protect, protect_file
+from shield.pipeline import protect
 from shield.quality import Quality, evaluate_models
 from shield.recipe import CLASSES, PLAIN, PRESETS, ROBUST, STARTS, Recipe
+from shield.results import Protection
 from shield.spelling import command_line, python_lines
 from shield.surrogates import Surrogate, families, import_model, register_surrogate, remove_model, surrogates
 from shield.training import recipes, train_model

@@ -1,9 +1,6 @@
 """Photos as files, as arrays and as tensors: the only place of shield that knows of bytes and rounds to 8 bits."""
 
 import hashlib
-import os
-import secrets
-import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -58,8 +55,8 @@ FORMATS: Mapping[str, FileFormat] = {
     "gif": FileFormat("GIF", (".gif",), writable=False),  # a palette of 256 colours would undo the change
 }
 
-_BY_NAME = {extension[1:]: name for name, kind in FORMATS.items() for extension in kind.extensions}
-_BY_NAME |= {name: name for name in FORMATS}
+BY_NAME = {extension[1:]: name for name, kind in FORMATS.items() for extension in kind.extensions}
+BY_NAME |= {name: name for name in FORMATS}
 # Phones write MPO: a JPEG file with further pictures behind the first.
 _BY_PILLOW = {kind.pillow: name for name, kind in FORMATS.items()} | {"MPO": "jpeg"}
 WRITABLE = tuple(name for name, kind in FORMATS.items() if kind.writable)
@@ -168,7 +165,7 @@ def read(path: str | Path) -> Photo:
     except FileNotFoundError as error:
         raise PhotoError(f"{path} does not exist; check the path.") from error
     except (OSError, ValueError) as error:
-        raise PhotoError(f"{path} cannot be read ({_reason(error)}); check the path and its permissions.") from error
+        raise PhotoError(f"{path} cannot be read ({reason(error)}); check the path and its permissions.") from error
     return decode(data, str(path), path)
 
 
@@ -234,10 +231,10 @@ def _reading(name: str) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise PhotoError(f"{name} is not a photo that shield can read; it reads {_READABLE}.") from error
     except Exception as error:  # on broken bytes Pillow's readers raise nearly everything there is
-        raise PhotoError(f"{name} is damaged or cut short ({_reason(error)}); try another copy.") from error
+        raise PhotoError(f"{name} is damaged or cut short ({reason(error)}); try another copy.") from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
 
@@ -327,24 +324,10 @@ def output_format(photo: Photo, wanted: str | None) -> str:
     """
     if wanted is None:
         return photo.format if FORMATS[photo.format].writable else "png"
-    name = _BY_NAME.get(wanted.lower().removeprefix("."))
+    name = BY_NAME.get(wanted.lower().removeprefix("."))
     if name is None or not FORMATS[name].writable:
         raise RecipeError(f"shield does not write the format {wanted!r}; choose from: {', '.join(WRITABLE)}.")
     return name
-
-
-def output_path(photo_path: Path, format: str, wanted: Path | None) -> Path:
-    """Where to write: ``wanted``, or where None NAME.shield.EXT beside the photo, with its own EXT where that fits.
-
-    Raises RecipeError where the extension of ``wanted`` belongs to another format.
-    """
-    if wanted is None:
-        own = photo_path.suffix.lower() in FORMATS[format].extensions
-        extension = photo_path.suffix if own else FORMATS[format].extensions[0]
-        return photo_path.with_name(f"{photo_path.stem}.shield{extension}")
-    if _BY_NAME.get(wanted.suffix.lower()[1:], format) != format:
-        raise RecipeError(f"{wanted} would hold {format}; give it another ending or choose another format.")
-    return wanted
 
 
 def encode(photo: Photo, format: str, *, quality: int = JPEG_QUALITY, keep_exif: bool = False) -> bytes:
@@ -363,7 +346,7 @@ def encode(photo: Photo, format: str, *, quality: int = JPEG_QUALITY, keep_exif:
         image.save(file, kind.pillow, **_options(photo, kind, quality, keep_exif))
     except Exception as error:  # the codecs' own errors have no common class
         raise PhotoError(
-            f"{_name(photo)} cannot be written as {kind.pillow} ({_reason(error)}); choose another format."
+            f"{_name(photo)} cannot be written as {kind.pillow} ({reason(error)}); choose another format."
         ) from error
     return file.getvalue()
 
@@ -408,37 +391,6 @@ def _channels(photo: Photo, kind: FileFormat) -> NDArray[np.uint8]:
 
 def _name(photo: Photo) -> str:
     return _NAMELESS if photo.path is None else str(photo.path)
-
-
-def check_writable(target: Path, original: Path | None) -> None:
-    """Raise PhotoError where ``target`` cannot be written, or is ``original`` itself, be it by a link."""
-    folder = target.parent
-    try:
-        if not folder.is_dir():
-            raise PhotoError(f"{folder} is not a folder; create it first or write elsewhere.")
-        if target.exists() and not target.is_file():
-            raise PhotoError(f"{target} is not a file; give the name of a file to write.")
-        if original is not None and target.exists() and original.exists() and target.samefile(original):
-            raise PhotoError(f"{target} is the original photo, which shield never overwrites; give another name.")
-        tempfile.TemporaryFile(dir=folder).close()  # for root os.access says yes even where nothing can be written
-    except (OSError, ValueError) as error:
-        raise PhotoError(f"{target} cannot be written ({_reason(error)}); write elsewhere.") from error
-
-
-def write_atomically(data: bytes, target: Path, original: Path | None = None) -> None:
-    """Write ``data`` to ``target``, all of it or nothing. Raises PhotoError as check_writable, or on a full disk."""
-    check_writable(target, original)
-    temporary = target.with_name(f".shield-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:  # not mkstemp, whose files nobody else may read
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except (OSError, ValueError) as error:
-        raise PhotoError(f"{target} cannot be written ({_reason(error)}); write elsewhere.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # Tensors

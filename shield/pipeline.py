@@ -28,75 +28,26 @@ from shield.photo import (
     FORMATS,
     Photo,
     check_encodable,
-    check_writable,
     decode,
     encode,
     from_array,
     open_photo,
     output_format,
-    output_path,
     resaved,
     round_to_levels,
-    write_atomically,
 )
 from shield.recipe import Recipe
 from shield.region import Region, region_of, shares
+from shield.results import Protection
 from shield.surrogates import Surrogate, chosen, load_surrogate, load_surrogates
 from shield.universal import universal_change
-from shield.verify import PLAN, Counted, Plan, Report, Verification, find_faces, is_about_another, report_path, verify
+from shield.verify import PLAN, Counted, Plan, find_faces, verify
 
 BISECTIONS = 7
 SHRINK = 0.9  # of every change, as often as overlapping regions push one another over the bound
 ANY = 255  # levels
 SMALLEST = 1e-3  # a factor below this leaves no level of any change
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Protection:
-    """A protected photo, as the bytes of a file, and what verification found on these bytes."""
-
-    original: Photo
-    photo: Photo
-    data: bytes
-    verification: Verification
-
-    @property
-    def image(self) -> Image.Image:
-        """The protected photo as Pillow opens it from the file, upright RGB."""
-        return Image.fromarray(self.photo.pixels)
-
-    @property
-    def report(self) -> Report:
-        """What was measured."""
-        return self.verification.report
-
-    @property
-    def sheet(self) -> Image.Image:
-        """The contact sheet."""
-        return self.verification.sheet
-
-    def save(self, path: str | Path) -> list[Path]:
-        """Write the photo to ``path`` and NAME.shield.json and NAME.shield.sheet.png beside it; returns the paths.
-
-        Raises PhotoError where a file cannot be written or ``path`` is the original, RecipeError where its ending is
-        another format's. Each write is atomic, and none begins before all of them may.
-        """
-        path = output_path(Path(path), self.photo.format, Path(path))
-        files = {path: self.data}
-        report, sheet = _beside(path)
-        files[sheet] = self.verification.sheet_png()
-        files[report] = self.named(path.name).report.to_json().encode()
-        for target in files:
-            check_writable(target, self.original.path)
-        for target, data in files.items():
-            write_atomically(data, target, self.original.path)
-        return [path, report, sheet]
-
-    def named(self, name: str) -> "Protection":
-        """The same with the file's name in its report."""
-        report = replace(self.report, protected=replace(self.report.protected, name=name))
-        return replace(self, verification=replace(self.verification, report=report))
 
 
 @dataclass(frozen=True)
@@ -163,41 +114,6 @@ def protect(
     seconds = {"search": searched - began, "fit": fitted - searched, **verification.report.seconds}
     verification = replace(verification, report=replace(verification.report, seconds=seconds))
     return Protection(photo, result, data, verification)
-
-
-def protect_file(
-    path: str | Path,
-    output: str | Path | None = None,
-    recipe: Recipe | None = None,
-    progress: Progress | None = None,
-    verifying: Counted | None = None,
-    plan: Plan = PLAN,
-) -> tuple[Protection, list[Path]]:
-    """Protect the photo in a file and write the result beside it, as NAME.shield.EXT, or to ``output``.
-
-    Where NAME.shield.json is another photo's (IMG_1.HEIC beside IMG_1.JPG), NAME is the whole name of the file. The
-    ending of ``output`` chooses the format where the Recipe names none. Returns what ``protect`` returns, and the
-    paths written. Raises what ``protect`` and ``Protection.save`` raise; a place that cannot be written to is refused
-    before the search begins.
-    """
-    recipe = recipe or Recipe()
-    photo = open_photo(Path(path))
-    if output is not None and recipe.format is None and Path(output).suffix:
-        recipe = replace(recipe, format=Path(output).suffix)
-    wanted = output_format(photo, recipe.format)
-    target = output_path(Path(path), wanted, Path(output) if output is not None else None)
-    if output is None and is_about_another(report_path(target), Path(path)):
-        target = target.with_name(f"{Path(path).name}.shield{target.suffix}")
-    for file in (target, *_beside(target)):
-        check_writable(file, photo.path)
-    protection = protect(photo, replace(recipe, format=wanted), progress, verifying, plan).named(target.name)
-    return protection, protection.save(target)
-
-
-def _beside(target: Path) -> tuple[Path, Path]:
-    """Where the report and the contact sheet of a protected file go."""
-    report = report_path(target)
-    return report, report.with_suffix(".sheet.png")
 
 
 def _search(original: Candidate, region: Region, share: Tensor, progress: Progress | None) -> Tensor:

@@ -201,7 +201,7 @@ def test_verify_refuses_photos_of_different_size(photo, tmp_path):
     assert "differ in size" in result.stderr
 
 
-@pytest.mark.parametrize("when", ["shield.pipeline._fit", "shield.photo.os.replace"])
+@pytest.mark.parametrize("when", ["shield.pipeline._fit", "shield.files.os.replace"])
 def test_ctrl_c_leaves_nothing(photo, when):
     code = (
         "import os, signal, unittest.mock as mock; from shield.__main__ import main\n"

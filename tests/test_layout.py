@@ -19,19 +19,20 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks bounds channels detection errors faces objectives outline photo pipeline quality recipe "
-    "spelling surrogates training verify weights",
+    "shield": "attacks batch bounds channels detection errors faces objectives outline photo pipeline quality recipe "
+    "results spelling surrogates training verify weights",
     "errors": "",
     "objectives": "errors registry",
     "masking": "",
     "device": "errors",
     "photo": "errors",
+    "files": "errors photo",
     "registry": "errors",
     "weights": "errors",
     "lpips": "errors photo weights",
     "universal": "errors faces region weights",
     "faces": "errors photo registry weights",
-    "surrogates": "errors faces objectives photo registry weights",
+    "surrogates": "errors faces files objectives photo registry weights",
     "bounds": "faces lpips registry",
     "attacks": "bounds errors photo registry",
     "channels": "photo registry",
@@ -39,14 +40,16 @@ MAY_USE = {
     "frames": "faces",
     "region": "faces photo",
     "outline": "faces photo",
-    "detection": "errors faces photo region registry surrogates weights",
+    "detection": "errors faces files photo region registry surrogates weights",
     "recipe": "attacks bounds channels device errors objectives photo surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds channels detection device errors faces frames lpips objectives photo recipe region registry "
-    "surrogates universal weights",
-    "pipeline": "attacks bounds channels device disruption errors faces lpips objectives photo recipe region "
+    "verify": "bounds channels detection device errors faces files frames lpips objectives photo recipe region "
+    "registry surrogates universal weights",
+    "results": "files photo verify",
+    "pipeline": "attacks bounds channels device disruption errors faces lpips objectives photo recipe region results "
     "surrogates universal verify masking",
+    "batch": "attacks files photo pipeline recipe results verify",
     "quality": "errors faces lpips photo surrogates training",
     "training": "attacks bounds channels detection device disruption errors faces lpips masking objectives recipe "
     "region registry surrogates universal",

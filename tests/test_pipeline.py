@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageCms
 
 import shield
-from shield import pipeline
+from shield import batch, pipeline
 from shield.bounds import FaceLpips
 from shield.faces import detect, whole_picture
 from shield.photo import decode, encode, from_array, read, to_pixels, to_tensor
@@ -236,7 +236,7 @@ def test_photos_of_one_name_do_not_overwrite_one_anothers_files(tmp_path, small,
         report = replace(protected.report, original=replace(protected.report.original, name=photo.path.name))
         return replace(protected, original=photo, verification=replace(protected.verification, report=report))
 
-    monkeypatch.setattr(pipeline, "protect", stand_in)
+    monkeypatch.setattr(batch, "protect", stand_in)
     photos = tmp_path / "me.png", tmp_path / "me.bmp"
     expected = (
         ("me.shield.png", "me.shield.json", "me.shield.sheet.png"),
@@ -258,7 +258,7 @@ def test_photos_of_one_name_do_not_overwrite_one_anothers_files(tmp_path, small,
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"original": null}', "no JSON"])
 def test_a_file_that_is_no_report_is_not_overwritten(tmp_path, small, protected, monkeypatch, text):
-    monkeypatch.setattr(pipeline, "protect", lambda *_: protected)
+    monkeypatch.setattr(batch, "protect", lambda *_: protected)
     (tmp_path / "me.shield.json").write_text(text)
     Image.fromarray(small).save(tmp_path / "me.png")
     _, written = protect_file(tmp_path / "me.png")

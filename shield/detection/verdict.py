@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from shield.detection.calibration import FAKE_FROM, FALSE_ALARMS, called, probability_of
-from shield.photo import check_writable, encode, open_photo, write_atomically
+from shield.files import check_writable, write_atomically
+from shield.photo import encode, open_photo
 
 Region = tuple[tuple[float, float], ...]  # corners (x, y) in px of the photo
 COLOURS = ("#ff3b30", "#ffcc00", "#34c759", "#0a84ff", "#bf5af2")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from shield.errors import InputError
-from shield.photo import write_atomically
+from shield.files import write_atomically
 from shield.surrogates.published import LARGEST_SIZE, SMALLEST_SIZE, Editor, Family, families, fit, read_checkpoint
 from shield.surrogates.surrogate import Loader, forget, surrogates
 from shield.weights import (

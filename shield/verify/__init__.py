@@ -3,7 +3,7 @@
 from shield.verify.effects import Manipulation
 from shield.verify.plan import PLAN, Plan
 from shield.verify.report import EXACT, HELD, NOISE, PROTECTED, RESAVED, Detection, Effect, Report
-from shield.verify.verification import Counted, Verification, find_faces, is_about_another, report_path, verify
+from shield.verify.verification import Counted, Verification, find_faces, verify
 
 __all__ = [
     "EXACT",
@@ -20,7 +20,5 @@ __all__ = [
     "Report",
     "Verification",
     "find_faces",
-    "is_about_another",
-    "report_path",
     "verify",
 ]

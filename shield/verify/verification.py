@@ -20,7 +20,8 @@ from shield.channels import AS_SAVED, load_channel
 from shield.device import AUTO, computes_bfloat16, pick_device
 from shield.errors import FaceError, InputError, PhotoError
 from shield.faces import Face, detect, whole_picture
-from shield.photo import Photo, check_writable, encode, open_photo, resaved, write_atomically
+from shield.files import check_writable, report_path, write_atomically
+from shield.photo import Photo, encode, open_photo, resaved
 from shield.recipe import Recipe
 from shield.region import region_of
 from shield.surrogates import load_hardened, load_surrogate
@@ -189,22 +190,6 @@ def _counting(progress: Counted | None, total: int) -> Callable[[], None]:
     """A function that tells ``progress`` how often it was called before."""
     done = count()
     return lambda: progress(next(done), total) if progress is not None else None
-
-
-def report_path(protected: Path) -> Path:
-    """Where the report of a protected file lies: NAME.shield.json."""
-    return protected.with_name(protected.stem.removesuffix(".shield") + ".shield.json")
-
-
-def is_about_another(report: Path, original: Path) -> bool:
-    """Whether a file of that name is there that is not the report on this photo."""
-    try:
-        name = json.loads(report.read_text(encoding="utf-8"))["original"]["name"]
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, KeyError, TypeError):
-        return True  # no report at all
-    return bool(name != original.name)
 
 
 def recorded_recipe(original: Photo, protected: Photo) -> Recipe | None:
