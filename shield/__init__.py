@@ -4,6 +4,7 @@ from shield import privacy
 from shield.attacks import attacks as ATTACKS
 from shield.batch import Outcome, each_photo, protect_file
 from shield.bounds import bounds as BOUNDS
+from shield.channels import channels as CHANNELS
 from shield.detection import Reason, Verdict, detect
 from shield.detection import detectors as DETECTORS
 from shield.detection.flaws import flaws as FLAWS
@@ -33,8 +34,7 @@ from shield.surrogates import families as FAMILIES
 from shield.surrogates import surrogates as SURROGATES
 from shield.training import recipes as RECIPES
 from shield.training import train_model
-from shield.transforms import transforms as TRANSFORMS
-from shield.verify import Manipulation, Report, Verification, find_faces, verify_photo
+from shield.verify import Manipulation, Plan, Report, Verification, find_faces, verify_photo
 from shield.weights import ImportedEntry, WeightsEntry, check_weights, imported_models, manifest
 
 __version__ = "0.1.0"
@@ -42,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ATTACKS",
     "BOUNDS",
+    "CHANNELS",
     "CLASSES",
     "DETECTORS",
     "FAMILIES",
@@ -53,7 +54,6 @@ __all__ = [
     "ROBUST",
     "STARTS",
     "SURROGATES",
-    "TRANSFORMS",
     "WRITABLE",
     "BoundError",
     "Face",
@@ -65,6 +65,7 @@ __all__ = [
     "Outcome",
     "Photo",
     "PhotoError",
+    "Plan",
     "ProcessError",
     "Protection",
     "Quality",

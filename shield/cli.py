@@ -101,9 +101,7 @@ def protect(
     ] = DEFAULT.classes,
     transform: Annotated[
         list[str] | None,
-        typer.Option(
-            help=f"Search through this (repeatable; a+b: one, then the other): {', '.join(shield.TRANSFORMS)}."
-        ),
+        typer.Option(help=f"Search through this (repeatable; a+b: one, then the other): {', '.join(shield.CHANNELS)}."),
     ] = None,
     robust: Annotated[
         bool,
@@ -625,28 +623,20 @@ def _show(report: Report, stream: Console) -> None:
 
 
 def _table(title: str, report: Report) -> Table:
-    """Disrupted edits of all: a row per channel, a column per surrogate and control."""
+    """Share of (face x edit x frame): a row per channel and kind of frames, a column per surrogate and control."""
     columns = report.table()
-    words = [max(map(len, name.split())) for name in (title, *columns)]
+    words = [max(map(len, name.split())) for name in (" ".join((title, *report.row_titles())), *columns)]
     fits = sum(words) + len(words) < console.width  # then no word is broken; else the narrowest column is still whole
     heads = [
         Column(name, min_width=width if fits else None, overflow="fold")
         for name, width in zip((title, *columns), words, strict=True)
     ]
     table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for row in zip(_ways(report), *map(_shares, columns.values()), strict=True):
-        table.add_row(*row)
+    for row in report.row_titles():
+        table.add_row(row, *(f"{shares[row]:.0%}" if row in shares else "" for shares in columns.values()))
     return table
 
 
 def _named(title: str) -> Column:
     """A column whose words are folded, never cut, so that on a narrow terminal names that begin alike stay apart."""
     return Column(title, overflow="fold")
-
-
-def _ways(report: Report) -> list[str]:
-    return ["as saved" if channel == "none" else channel for channel in report.channels()]
-
-
-def _shares(counts: dict[str, tuple[int, int]]) -> list[str]:
-    return [f"{broken}/{total}" for broken, total in counts.values()]

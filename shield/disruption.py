@@ -16,12 +16,12 @@ import torch
 from torch import Generator, Tensor
 
 from shield.bounds import as_grey
+from shield.channels import Transform
 from shield.device import fast_precision
 from shield.faces import Face, warp_frames
 from shield.frames import FRAMES, Frames, Reframing
 from shield.objectives import Manipulator, Measure, share_of_goal
 from shield.surrogates import Surrogate
-from shield.transforms import Transform
 
 T = TypeVar("T")
 U = TypeVar("U")

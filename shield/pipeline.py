@@ -18,7 +18,7 @@ from shield.results import Protection
 from shield.search import Task, search
 from shield.surrogates import load_surrogates
 from shield.torch_state import own_torch_state
-from shield.verify import Counted, find_faces, verify_photo
+from shield.verify import PLAN, Counted, Plan, find_faces, verify_photo
 
 
 @own_torch_state()
@@ -27,13 +27,15 @@ def protect(
     recipe: Recipe | None = None,
     progress: Progress | None = None,
     verifying: Counted | None = None,
+    plan: Plan = PLAN,
 ) -> Protection:
     """Protect the photo against the Recipe's surrogates within the Recipe's bounds, and verify the result.
 
     Ruiz et al. 2020, "Disrupting Deepfakes" (arXiv 2003.01279), with the face LPIPS as a hard bound on the file.
     ``source``: a path, an RGB array (H, W, 3) of uint8 or of floats in [0, 1], or a Pillow picture. ``progress`` is
     called with (step, steps, best so far in [0, 1]) at every step of the search, ``verifying`` with (measured, to
-    measure) after it; an exception that either raises cancels. Nothing is written.
+    measure) after it; an exception that either raises cancels. ``plan``: what verification measures. Nothing is
+    written.
 
     Raises PhotoError, FaceError or RecipeError on input that cannot be used, WeightsError where models/ is not
     complete, BoundError where saving alone exceeds the bound, SearchError where the search breaks down.
@@ -57,7 +59,9 @@ def protect(
     data = fit(original, regions, changes, excesses)
     fitted = time.perf_counter()
     result = decode(data)
-    verification = verify_photo(photo, result, recipe=recipe, faces=faces, device=recipe.device, progress=verifying)
+    verification = verify_photo(
+        photo, result, recipe=recipe, faces=faces, device=recipe.device, plan=plan, progress=verifying
+    )
     seconds = {"search": searched - began, "fit": fitted - searched, **verification.report.seconds}
     verification = replace(verification, report=replace(verification.report, seconds=seconds))
     return Protection(photo, result, data, verification)

@@ -8,12 +8,12 @@ from typing import Any
 
 from shield.attacks import attacks
 from shield.bounds import bounds
+from shield.channels import AS_SAVED, load_channel
 from shield.device import AUTO
 from shield.errors import RecipeError
 from shield.objectives import objectives
 from shield.photo import JPEG_QUALITY
 from shield.surrogates import surrogates
-from shield.transforms import AS_SAVED, check_transform
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ class Recipe:
     texture, so that smooth places change by ``smooth`` levels at most (from ``levels`` on: anywhere), and in grey
     rather than colour. ``surrogates``, ``transforms``, ``objective``, ``attack``: registered names; the search goes
     through the transforms in turn, of which "half+jpeg75" is one after the other and "none" just saving: a JPEG is
-    searched through its codec; "found" and "aligned" are where a detector and landmarks see the face in the changed
-    photo. ``edits``: of the surrogates, to work against (none named: all). ``classes``: "joint"
+    searched through its codec. ``edits``: of the surrogates, to work against (none named: all). ``classes``: "joint"
     climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the search, at most.
     ``start``: what the search begins with, a "random" change or the "universal" one of models/; the attack "universal"
     is that change and no search.
@@ -101,7 +100,7 @@ class Recipe:
         for name in self.surrogates:
             surrogates[name]
         for name in self.transforms:
-            check_transform(name)
+            load_channel(name)
         for ok, sentence in (
             (
                 self.classes in CLASSES,

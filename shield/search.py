@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
 from shield.bounds import Allowed, Begun, Bound, Coarse, Grey, Limits, Steered, Visible, bounds
+from shield.channels import Codec, Pixels, Transform, View, road
 from shield.device import pick_device
 from shield.disruption import Disruption, InGrey, Target
 from shield.errors import RecipeError
@@ -20,9 +21,7 @@ from shield.photo import Photo, from_array, resaved, round_to_levels
 from shield.recipe import Recipe
 from shield.region import Region
 from shield.surrogates import Surrogate, chosen, load_surrogate
-from shield.transforms import Codec, Transform, View, load_transform
 from shield.universal import universal_change
-from shield.web import Pixels
 
 GRAIN = 256  # px of the face's frame: a change is no finer, for no target looks closer
 
@@ -54,7 +53,7 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Tens
         working,
         region.working_face,
         _targets(recipe, device),
-        _roads(task, recipe, generator),
+        _roads(task, recipe),
         objectives[recipe.objective],
         searched(recipe.seed),
         generator,
@@ -87,12 +86,12 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bou
     return Steered(bound, Visible(working, face, allowed, load_lpips(working.device)))
 
 
-def _roads(task: Task, recipe: Recipe, generator: torch.Generator) -> list[Transform]:
+def _roads(task: Task, recipe: Recipe) -> list[Transform]:
     """What the search goes through in turn."""
     height, width = task.photo.pixels.shape[:2]
     view = View(task.region.working_size[1] / task.region.width, max(height, width))
     saving = Codec(_jpeg, recipe.quality, halved=False) if task.format == "jpeg" else None
-    return [load_transform(name, view, generator, saving) for name in recipe.transforms]
+    return [road(name, view, saving) for name in recipe.transforms]
 
 
 def _jpeg(pixels: Pixels, quality: int) -> Pixels:

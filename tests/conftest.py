@@ -1,7 +1,6 @@
 """What every test may use: the portrait, the processor, the networks of models/ loaded once, shared/ where it is."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from shield.faces import Face, detect
 from shield.lpips import Lpips, load_lpips
 from shield.photo import Photo, read
 from shield.surrogates import Surrogate, load_surrogate, surrogate
-from shield.verify import verification
+from shield.verify import Plan
 
 # One thread whatever the machine: sums keep their order, and with it their last bit, and the small tensors of most
 # tests are done long before threads on a busy machine have found one another.
@@ -73,15 +72,10 @@ def photo(tmp_path: Path, small: NDArray[np.uint8]) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def brief() -> Iterator[None]:
-    """Verification tries two networks after two channels only, for tests of what comes before and after it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verification, "channels", {name: verification.channels[name] for name in ("none", "jpeg75")})
-        patch.setattr(
-            verification, "load_surrogates", lambda place: [load_surrogate(n, place) for n in ("stargan", "identity")]
-        )
-        yield
+@pytest.fixture(scope="session")
+def brief() -> Plan:
+    """Verification by two networks after two channels in few frames, for tests of what comes before and after it."""
+    return Plan(surrogates=("stargan", "identity"), channels=("none", "jpeg75"), held=2, few=1, found=())
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +15,19 @@ from typer.testing import CliRunner
 
 import shield
 from shield import weights
+from shield.channels import AS_SAVED
 from shield.cli import app
 from shield.errors import RecipeError
-from shield.faces import PORTRAIT, Face, detect
+from shield.faces import detect
 from shield.photo import Photo
 from shield.region import Region, region_of
 from shield.surrogates import hardened, load_surrogate, surrogate
 from shield.surrogates.generator import StarGANGenerator
-from shield.surrogates.published import Editor
 from shield.surrogates.stargan import EDITS
 from shield.training.hardening import HARDENINGS, changed
-from shield.verify import Effect, verification
+from shield.verify import HELD, Plan, verification
 from shield.verify import adversaries as room
-from shield.verify.adversaries import adversaries, as_channels, cleaned
-from shield.verify.channels import AS_SAVED, channels
+from shield.verify.adversaries import adversaries, cleaned, on_regions
 from shield.verify.effects import face_crop
 from shield.weights import manifest, models_folder, sha256_of
 
@@ -156,13 +154,11 @@ def test_noise_is_estimated() -> None:
     assert room.noise_of(0.5 + noise) == pytest.approx(0.03, rel=0.1)
 
 
-def test_adversaries_are_tried_after_the_file_as_it_is(small: Pixels, region: Region) -> None:
-    ways = as_channels([region])
-    assert list(ways) == [AS_SAVED, *adversaries]
-    assert ways[AS_SAVED] is channels[AS_SAVED]
+def test_an_adversary_cleans_the_regions(small: Pixels, region: Region) -> None:
+    ways = on_regions([region])
+    assert list(ways) == list(adversaries)
     for name, way in ways.items():
-        if name != AS_SAVED:
-            assert (way.apply(small) == cleaned(small, [region], adversaries[name])).all()
+        assert (way(small) == cleaned(small, [region], adversaries[name])).all()
 
 
 # Verification
@@ -174,28 +170,16 @@ def changed_photo(small: Pixels) -> Pixels:
     return np.clip(small.astype(int) + noise, 0, 255).astype(np.uint8)
 
 
-def only(patch: pytest.MonkeyPatch, *names: str) -> None:
-    """Verify with these surrogates and two of the channels: it takes long enough."""
-    patch.setattr(verification, "load_surrogates", lambda device: [load_surrogate(name, device) for name in names])
-    patch.setattr(verification, "channels", {name: channels[name] for name in FEW})
-
-
-def narrow_stargan() -> Editor:
-    """Of random weights, and cheap: it stands where the arithmetic matters and not what an edit looks like."""
-    torch.manual_seed(0)
-    editor = Editor("stargan", "", PORTRAIT, StarGANGenerator(4, 5, 1), EDITS, size=128)
-    editor.threshold = 1e-4
-    return editor
+def only(*names: str) -> Plan:
+    """These surrogates, after two of the channels, in few frames: it takes long enough."""
+    return Plan(surrogates=names, channels=FEW, held=2, few=1, found=())
 
 
 @pytest.fixture(scope="module")
 def report(small: Pixels, changed_photo: Pixels) -> shield.Report:
-    manipulators = [load_surrogate("identity", CPU), narrow_stargan()]
     with pytest.MonkeyPatch.context() as patch:
-        only(patch)
-        patch.setattr(verification, "load_surrogates", lambda device: manipulators)
         patch.setattr(verification, "load_hardened", lambda device: [])
-        return shield.verify_photo(small, changed_photo, adversaries=True).report
+        return shield.verify_photo(small, changed_photo, adversaries=True, plan=only("identity", "stargan")).report
 
 
 def test_adversaries_have_rows_of_their_own(report: shield.Report) -> None:
@@ -208,31 +192,33 @@ def test_adversaries_have_rows_of_their_own(report: shield.Report) -> None:
     assert report.other_side.channels() == (AS_SAVED, *adversaries)
 
 
-def test_rows_as_saved_are_those_of_the_channels(report: shield.Report) -> None:
-    for picture in ("protected", "resaved"):
-        assert report.other_side.select(picture) == report.select(picture)
+def test_adversaries_are_measured_in_held_frames(report: shield.Report) -> None:
+    assert {(e.frame, e.frames) for e in report.adversaries} == {(HELD, 1)}
 
 
-def test_the_original_is_cleaned_as_control(
-    report: shield.Report, small: Pixels, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_of_the_control_as_saved_are_those_of_the_channels(report: shield.Report) -> None:
+    saved = report.other_side.select("resaved")
+    assert saved == report.select("resaved")
+    assert {row.edit for row in saved} == {row.edit for row in report.select()}
+
+
+def test_the_original_is_cleaned_as_control(report: shield.Report, small: Pixels) -> None:
     """It is held against the clean result, so that what is measured is what the cleaning itself does."""
     side = report.other_side
     assert all(effect.distance < 1e-6 for effect in side.select("resaved"))
     (face,), (effect,) = detect(small), side.select("resaved", "blur 3", "identity")
-    only(monkeypatch, "identity")
-    alone = shield.verify_photo(small, cleaned(small, [region_of(face, 320, 320)], adversaries["blur 3"])).report
+    clean = cleaned(small, [region_of(face, 320, 320)], adversaries["blur 3"])
+    alone = shield.verify_photo(small, clean, plan=dataclasses.replace(only("identity"), held=1)).report
     assert effect.distance == pytest.approx(alone.select()[0].distance, abs=1e-6)
 
 
 def test_without_being_asked_no_adversary_is_tried(
     report: shield.Report, small: Pixels, changed_photo: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only(monkeypatch, "identity")
-    monkeypatch.setattr(verification, "as_channels", None)
-    plain = shield.verify_photo(small, changed_photo).report
+    monkeypatch.setattr(verification, "on_regions", None)
+    plain = shield.verify_photo(small, changed_photo, plan=only("stargan")).report
     assert plain.adversaries == ()
-    assert plain.effects == tuple(effect for effect in report.effects if effect.surrogate == "identity")
+    assert plain.effects == tuple(effect for effect in report.effects if effect.surrogate == "stargan")
 
 
 def told(report: shield.Report, undone: dict[str, int], harm: dict[str, int], hard: int | None = None) -> str:
@@ -280,11 +266,11 @@ def test_what_did_not_break_cannot_be_undone(report: shield.Report) -> None:
 def test_the_command_prints_a_second_table_and_a_sentence_only_where_asked(
     report: shield.Report, small: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def verify_photo(*photos: Path, adversaries: bool, **settings: object) -> shield.Verification:
+    def verify(*photos: Path, adversaries: bool, **settings: object) -> shield.Verification:
         found = report if adversaries else dataclasses.replace(report, adversaries=())
         return shield.Verification(found, small, small, ())
 
-    monkeypatch.setattr(shield, "verify_photo", verify_photo)
+    monkeypatch.setattr(shield, "verify", verify)
     monkeypatch.setattr("shield.cli.console.width", 120)
     plain, asked, data = (
         CliRunner().invoke(app, ["verify", "me.png", "me.shield.png", *options])
@@ -293,19 +279,19 @@ def test_the_command_prints_a_second_table_and_a_sentence_only_where_asked(
     assert asked.exit_code == plain.exit_code == 1
     assert "non-local means" not in plain.stdout
     assert asked.stdout.startswith(plain.stdout)
-    (row,) = [line for line in asked.stdout.splitlines() if line.startswith(" non-local means")]
-    broken = [len([e for e in rows if e.disrupted]) for rows in counted(report)]
-    assert row.split() == ["non-local", "means", f"{broken[0]}/1", f"{broken[1]}/6", f"{broken[2]}/7"]
+    (row,) = [line for line in asked.stdout.splitlines() if line.startswith(" non-local means, held")]
+    assert row.split() == ["non-local", "means,", "held", *(f"{share:.0%}" for share in shares(report))]
     assert report.adversary_sentence() in " ".join(asked.stdout.split())
     rows = json.loads(data.stdout)
     assert {row["channel"] for row in rows["adversaries"]} == {AS_SAVED, *adversaries}
     assert {row["channel"] for row in rows["effects"]} == set(FEW)
 
 
-def counted(report: shield.Report) -> list[tuple[Effect, ...]]:
-    """What the row of the non-local means counts."""
+def shares(report: shield.Report) -> list[float]:
+    """What the row of the non-local means holds."""
     pictures = ("protected", "identity"), ("protected", "stargan"), ("resaved", None)
-    return [report.other_side.select(picture, "non-local means", surrogate) for picture, surrogate in pictures]
+    rows = [report.other_side.select(picture, "non-local means", surrogate) for picture, surrogate in pictures]
+    return [float(np.mean([effect.share for effect in own])) for own in rows]
 
 
 # Hardened manipulators
@@ -313,7 +299,7 @@ def counted(report: shield.Report) -> list[tuple[Effect, ...]]:
 
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A models/ in which the only hardened StarGAN has a few thousand random weights."""
+    """A models/ with a hardened StarGAN of a few thousand random weights."""
     torch.manual_seed(0)
     data = save({key: value.half() for key, value in StarGANGenerator(4, 5, 1).state_dict().items()})
     for path in models_folder().iterdir():
@@ -323,7 +309,6 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     entry = {"file": f"{NAME}.safetensors", "sha256": sha256_of(data), "licence": "Apache-2.0", "source": "a test"}
     rows = "".join(f'{key} = "{value}"\n' for key, value in (entry | {"what": "Tiny.", "training": "None."}).items())
     table = (models_folder() / "manifest.toml").read_text(encoding="utf-8")
-    table = re.sub(r"(?ms)^\[stargan-hardened-.*?(?=^\[|\Z)", "", table)
     (tmp_path / "manifest.toml").write_text(f"{table}\n[{NAME}]\nsize = 128\n{rows}", encoding="utf-8")
     monkeypatch.setattr(weights, "models_folder", lambda: tmp_path)
     monkeypatch.setattr(surrogate, "_loaded", {})
@@ -331,7 +316,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_hardened_manipulators_are_those_of_the_manifest(tiny: str) -> None:
-    assert list(hardened) == [tiny]
+    assert tiny in hardened
     loaded = load_surrogate(tiny, CPU)
     assert loaded.name == tiny
     assert loaded.edits == tuple(EDITS)
@@ -344,16 +329,13 @@ def test_without_weights_there_is_no_hardened_manipulator() -> None:
 
 
 def test_no_search_works_on_a_hardened_manipulator(tiny: str) -> None:
-    assert tiny not in shield.SURROGATES
+    assert tiny not in shield.surrogates
     with pytest.raises(RecipeError, match="no surrogate named"):
         shield.Recipe(surrogates=(tiny,))
 
 
-def test_hardened_manipulators_run_only_with_adversaries(
-    tiny: str, small: Pixels, changed_photo: Pixels, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    only(monkeypatch, "identity")
-    found = shield.verify_photo(small, changed_photo, adversaries=True)
+def test_hardened_manipulators_run_only_with_adversaries(tiny: str, small: Pixels, changed_photo: Pixels) -> None:
+    found = shield.verify_photo(small, changed_photo, adversaries=True, plan=only("identity"))
     assert tiny not in found.report.surrogates()
     assert tiny in found.report.other_side.surrogates()
     assert {e.channel for e in found.report.adversaries if e.surrogate == tiny} == {AS_SAVED, *adversaries}
@@ -363,18 +345,16 @@ def test_hardened_manipulators_run_only_with_adversaries(
 
 
 @pytest.mark.parametrize("way", HARDENINGS)
-def test_a_shipped_hardened_stargan_withstands_what_breaks_the_plain_one(
-    way: str, portrait: Pixels, portrait_face: Face
-) -> None:
-    """Every third edit, each attacked with the model's own gradients."""
+def test_a_shipped_hardened_stargan_withstands_what_breaks_the_plain_one(way: str, portrait_photo: Photo) -> None:
     name = f"stargan-hardened-{way}"
     if name not in manifest():
         pytest.skip(f"models/ holds no {name} yet: train it with shield train stargan --adversarial {way}")
-    conditions = torch.tensor(list(EDITS.values())[::3], dtype=torch.float32)
+    (face,) = detect(portrait_photo.pixels)
     reached = []
     for model in ("stargan", name):
         editor = load_surrogate(model, CPU)
-        faces = 2 * face_crop(portrait, portrait_face, editor, CPU).repeat(len(conditions), 1, 1, 1) - 1
+        faces = 2 * face_crop(portrait_photo.pixels, face, editor, CPU).repeat(len(EDITS), 1, 1, 1) - 1
+        conditions = torch.tensor(list(EDITS.values()), dtype=torch.float32)
         network = editor.network  # type: ignore[attr-defined,unused-ignore]
         broken = changed(network, faces, conditions, HARDENINGS[way], torch.Generator().manual_seed(0))
         with torch.no_grad():

@@ -16,6 +16,7 @@ from shield.attacks.lpa import rounds
 from shield.attacks.momentum import momentum_update, nesterov_update
 from shield.attacks.sign import sign_update
 from shield.bounds import Begun, FaceLpips, Linf, LpipsBound, Steered
+from shield.channels import AsSaved
 from shield.disruption import Disruption, Target
 from shield.errors import RecipeError, SearchError
 from shield.faces import Face, warp, whole_picture
@@ -24,7 +25,6 @@ from shield.lpips import Lpips
 from shield.objectives.output import output
 from shield.photo import round_to_levels, to_tensor
 from shield.surrogates import Surrogate, chosen
-from shield.transforms import AsSaved
 
 Loss = Callable[[Tensor], Tensor]
 Steps = list[tuple[int, int, float]]

@@ -10,21 +10,21 @@ import pytest
 from typer.testing import CliRunner
 
 import shield
-from shield.bench import ablation, app, framing, portraits, start
+from shield.bench import ablation, app, frames, portraits, start
 from shield.bench.statistics import interval
-from shield.faces import Face, crop_matrix, whole_picture
+from shield.frames import held
+from shield.photo import read
 from shield.surrogates import load_surrogates
-from shield.training.data import load_faces
-from shield.verify import NOISE
+from shield.training.data import SOURCES, load_faces
+from shield.verify import EXACT, HELD, NOISE, PROTECTED
 
-NOTHING = np.zeros((200, 200, 3), np.uint8)
 MANIPULATORS = ("stargan", "cyclegan", "ganimation")
-pytestmark = pytest.mark.usefixtures("brief")
 
 
 @pytest.fixture(scope="module")
 def report(small, brief) -> shield.Report:
-    return shield.protect(small, shield.Recipe(steps=1, surrogates=("cyclegan",))).report
+    plan = replace(brief, surrogates=("stargan", "identity"), unseen=True)
+    return shield.protect(small, shield.Recipe(steps=1, surrogates=("cyclegan",)), plan=plan).report
 
 
 def test_the_interval_holds_the_mean_and_narrows_with_more_photos() -> None:
@@ -46,18 +46,18 @@ def test_every_case_is_a_recipe_of_its_own_and_each_manipulator_is_left_out_once
 
 def test_shares_count_all_manipulators_and_those_unseen_apart(report: shield.Report) -> None:
     """Of stargan and the recogniser, which verification tries here, the search saw neither."""
-    rows = [replace(row, disrupted=number % 3 == 0) for number, row in enumerate(report.effects)]
+    rows = [replace(row, share=0.5 * (number % 3)) for number, row in enumerate(report.effects)]
     report = replace(report, effects=tuple(rows))
     made = report.select(surrogate="stargan")  # the recogniser makes no pictures
-    share = np.mean([row.disrupted for row in made])
+    share = np.mean([row.share for row in made])
     assert 0 < share < 1
     measured = ablation.Measured.of(report)
     assert measured.unseen == measured.manipulators["stargan"] == measured.channels["none"] == share
     assert list(measured.manipulators) == ["stargan"]
-    assert measured.channels["jpeg75"] == np.mean([r.disrupted for r in report.select(channel="jpeg75") if r.l2])
+    assert measured.channels["jpeg75"] == np.mean([r.share for r in report.select(channel="jpeg75") if r.l2])
     assert measured.unseen_distance == pytest.approx(np.mean([row.l2 / row.threshold for row in made]))
     noise = report.select(NOISE, surrogate="stargan")
-    assert measured.noise == np.mean([row.disrupted for row in noise])
+    assert measured.noise == np.mean([row.share for row in noise])
     assert measured.noise_distance == pytest.approx(np.mean([row.l2 / row.threshold for row in noise]))
     seen = replace(report, effects=tuple(replace(row, seen=True) for row in report.effects))
     assert ablation.Measured.of(seen).unseen is None
@@ -91,7 +91,7 @@ def test_a_photo_that_fits_no_bound_counts_as_not_protected() -> None:
     assert ablation.row(("portraits", 0.05, "x"), [None], ["none"], [])[-1].startswith("0.000")
 
 
-def test_an_interrupted_ablation_goes_on_where_it_was(small: np.ndarray, tmp_path: Path) -> None:
+def test_an_interrupted_ablation_goes_on_where_it_was(small: np.ndarray, tmp_path: Path, brief: shield.Plan) -> None:
     file = tmp_path / "results.jsonl"
     pictures = [ablation.Picture(ablation.PORTRAITS, small)]
     written: list[ablation.Outcome] = []
@@ -102,7 +102,7 @@ def test_an_interrupted_ablation_goes_on_where_it_was(small: np.ndarray, tmp_pat
 
     def outcomes(pictures: list[ablation.Picture], steps: int) -> list[ablation.Outcome]:
         recipes = {"x": shield.Recipe(steps=steps)}
-        return list(ablation.outcomes(pictures, recipes, ["subtle"], ablation.recorded(file), keep))
+        return list(ablation.outcomes(pictures, recipes, ["subtle"], ablation.recorded(file), keep, brief))
 
     (first,) = outcomes(pictures, 1)
     assert first.measured
@@ -118,7 +118,7 @@ def test_an_interrupted_ablation_goes_on_where_it_was(small: np.ndarray, tmp_pat
 def test_results_of_other_models_or_channels_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     now = ablation.models_in_use()
     assert now == ablation.models_in_use()
-    monkeypatch.setattr(ablation, "channels", {"none": None})
+    monkeypatch.setattr(ablation, "verified", lambda: ("none",))
     fewer = ablation.models_in_use()
     monkeypatch.setattr(ablation, "imported_models", lambda: {"mine": Mock(sha256="0")})
     assert len({now, fewer, ablation.models_in_use()}) == 3
@@ -141,13 +141,13 @@ def test_every_beginning_of_the_pictures_holds_all_sets() -> None:
 
 def test_test_faces_come_from_the_test_split(shared: Path) -> None:
     folder = shared / "data" / "faces"
-    faces = list(ablation.test_faces(folder, 3))
+    faces = list(ablation.test_faces(folder, 3, SOURCES))
     split = {
         hashlib.sha256(face.permute(1, 2, 0).numpy().tobytes()).hexdigest() for face in load_faces(folder, "test").faces
     }
     assert {face.sha256 for face in faces} <= split
     assert all((face.pixels.shape, face.pixels.dtype, face.whole) == ((128, 128, 3), np.uint8, True) for face in faces)
-    assert [face.sha256 for face in ablation.test_faces(folder, 2)] == [face.sha256 for face in faces[:2]]
+    assert [face.sha256 for face in ablation.test_faces(folder, 2, SOURCES)] == [face.sha256 for face in faces[:2]]
 
 
 def test_what_the_detector_says_is_gathered_by_picture_and_manipulator(report: shield.Report) -> None:
@@ -165,7 +165,7 @@ def test_what_the_detector_says_is_gathered_by_picture_and_manipulator(report: s
 def test_every_experiment_is_a_command() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
-    assert all(name in result.output for name in ("ablation", "framing", "portraits", "samples", "speed", "start"))
+    assert all(name in result.output for name in ("ablation", "frames", "portraits", "samples", "speed", "start"))
 
 
 def test_what_a_start_saves_is_the_way_to_where_the_other_ends() -> None:
@@ -186,35 +186,40 @@ def test_manipulators_are_what_makes_pictures(device) -> None:
     assert {s.name for s in load_surrogates(device) if s.makes_pictures} == set(MANIPULATORS)
 
 
-def test_framings_move_the_face_by_what_they_say() -> None:
-    face = whole_picture(200, 200)
-    centre, side, turn = _frame(face)
-    for (name, far), ways in framing.framings().items():
-        for way, sign in zip(ways, (1, -1), strict=True):
-            moved_centre, moved_side, moved_turn = _frame(*way.frame([face], NOTHING, NOTHING))
-            shift, scale, angle = (sign * far * name.startswith(word) for word in ("shifted", "scaled", "turned"))
-            assert moved_centre - centre == pytest.approx(np.array((1, -1)) * shift / 100 * side, abs=1e-6)
-            assert moved_side / side == pytest.approx(1 + scale / 100)
-            assert moved_turn - turn == pytest.approx(angle, abs=1e-6)
+def sent(report: shield.Report, yes: bool) -> shield.Report:
+    """The report as if the search had seen stargan and all of its edits broke, or none."""
+    rows = [replace(row, seen=row.surrogate == "stargan", share=float(yes), disrupted=yes) for row in report.effects]
+    return replace(report, effects=tuple(rows))
 
 
-def _frame(face: Face) -> tuple[np.ndarray, float, float]:
-    """Centre, side and turn in degrees of the square that a manipulator takes."""
-    matrix = crop_matrix(face)
-    along = matrix[:, 0]  # its upper edge
-    return matrix @ (0.5, 0.5, 1), float(np.hypot(*along)), float(np.degrees(np.arctan2(along[1], along[0])))
+def test_frames_are_counted_by_channel_and_kind_over_photos(report: shield.Report) -> None:
+    reports = [sent(report, True), sent(report, False)]
+    found = {(line.channel, line.frame): line for line in frames.lines(reports)}
+    assert list(found) == list(report.rows())
+    assert found["none", HELD].protected == found["none", EXACT].noise == [1.0, 0.0]
+    shown = frames.table({"portraits": (reports, 2)})
+    cells = {str(column.header): [*column.cells] for column in shown.columns}
+    assert set(cells["photos measured"]) == {"2 of 4"}
+    assert all(share.startswith("0.250") for share in cells["share disrupted"])  # what fits no bound counts as whole
+    assert cells["noise control"][0].startswith("0.500")
 
 
-def test_where_the_face_is_not_moved_a_framing_measures_what_the_report_says(small: np.ndarray) -> None:
-    recipe = shield.Recipe(steps=1, format="png")
-    protection = shield.protect(small, recipe)
-    found = framing.measured(protection, recipe)
-    assert list(found) == list(framing.framings())
-    still, *others = found.values()
-    reported = [effect.distance for effect in protection.report.select(surrogate="stargan")]
-    assert [effect.distance for effect in still] == pytest.approx(2 * reported)  # to both sides
-    assert all([effect.distance for effect in rows] != pytest.approx(2 * reported) for rows in others)
-    rows = {key: [replace(rows[0], disrupted=True, distance=0.1, threshold=0.05)] for key, rows in found.items()}
-    shown = framing.table([rows, found])
-    assert shown.row_count == len(found)
-    assert next(iter(shown.columns[2].cells)).startswith("0.500")
+def test_the_thorough_plan_asks_for_every_held_frame_everywhere() -> None:
+    plan = portraits.THOROUGH
+    for picture in (PROTECTED, NOISE):
+        rows = [plan.rows(picture, channel, True) for channel in plan.sent_through]
+        assert all(row[HELD] == len(held()) and row[EXACT] == 1 for row in rows)
+    assert any(kind.startswith("found:") for kind in plan.rows(PROTECTED, "jpeg75", True))
+
+
+def test_shares_of_what_was_not_measured_are_none(report: shield.Report) -> None:
+    seen = sent(report, True)
+    assert portraits.share(seen, PROTECTED) == 1
+    assert portraits.share(seen, PROTECTED, "none", HELD, "identity") == 1
+    assert portraits.share(seen, NOISE, "blur") is None is frames.share(seen, NOISE, "blur", HELD)
+    assert portraits.summary([portraits.Run("a", seen, 1.0)], 0).row_count == len(seen.rows())
+
+
+def test_lfw_test_photos_become_files(shared: Path, tmp_path: Path) -> None:
+    one, other = frames.written(shared / "data" / "faces", 2, tmp_path)
+    assert read(one).pixels.shape == read(other).pixels.shape == (128, 128, 3)

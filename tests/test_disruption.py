@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shield import disruption
+from shield.channels import AsSaved
 from shield.disruption import MARGIN, Disruption, Target, in_step, mean_of
 from shield.faces import Face, Framing, warp
 from shield.frames import FRAMES, Frames, held
@@ -21,7 +22,6 @@ from shield.objectives import l2
 from shield.objectives.output import output
 from shield.photo import to_tensor
 from shield.surrogates import Surrogate, chosen, load_surrogate, surrogates
-from shield.transforms import AsSaved
 
 Loss = Callable[[Tensor], Tensor]
 

@@ -523,7 +523,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_parts: None) 
         "fails": "facelab:fails",
     }
     rows = "\n".join(f"{name} = {target}" for name, target in points.items())
-    (info / "entry_points.txt").write_text(f"[shield.surrogates]\n{rows}\n")
+    (info / "entry_points.txt").write_text(f"[shield.SURROGATES]\n{rows}\n")
     module = tmp_path / "site" / "facelab" / "__init__.py"
     module.parent.mkdir()
     module.write_text(

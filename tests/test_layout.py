@@ -20,8 +20,8 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks batch bounds detection drawing errors faces objectives photo pipeline quality recipe results "
-    "spelling surrogates training transforms verify weights",
+    "shield": "attacks batch bounds channels detection drawing errors faces objectives photo pipeline privacy quality "
+    "recipe results spelling surrogates training verify weights",
     "errors": "",
     "objectives": "errors registry",
     "masking": "",
@@ -41,29 +41,28 @@ MAY_USE = {
     "bounds": "faces flip lpips registry skin",
     "visibility": "bounds faces flip lpips skin",
     "attacks": "bounds errors photo registry",
-    "web": "formats",
-    "transforms": "faces photo registry web",
-    "disruption": "bounds device faces frames objectives surrogates transforms",
+    "channels": "formats photo registry",
+    "disruption": "bounds channels device faces frames objectives surrogates",
     "frames": "faces",
     "region": "faces photo",
     "drawing": "faces photo",
     "detection": "errors faces files photo region registry surrogates torch_state weights",
-    "recipe": "attacks bounds device errors objectives photo surrogates transforms",
+    "recipe": "attacks bounds channels device errors objectives photo surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds detection device errors faces files lpips objectives photo recipe region registry surrogates "
-    "torch_state universal web weights",
+    "verify": "bounds channels detection device errors faces files frames lpips objectives photo recipe region "
+    "registry surrogates torch_state universal visibility weights",
     "results": "files photo verify",
-    "search": "attacks bounds device disruption errors faces frames lpips masking objectives photo recipe region "
-    "surrogates transforms universal web",
+    "search": "attacks bounds channels device disruption errors faces frames lpips masking objectives photo recipe "
+    "region surrogates universal",
     "fit": "bounds device errors photo recipe region visibility",
     "pipeline": "attacks device fit photo recipe region results search surrogates torch_state verify",
     "batch": "attacks errors files photo pipeline recipe results verify",
     "quality": "errors faces lpips photo surrogates torch_state training",
-    "training": "attacks bounds detection device disruption errors faces frames lpips masking objectives recipe region "
-    "registry surrogates torch_state transforms universal web",
-    "bench": "attacks batch bounds detection device disruption errors faces frames lpips objectives photo pipeline "
-    "recipe region registry search shield surrogates training transforms verify masking web weights",
+    "training": "attacks bounds channels detection device disruption errors faces frames lpips masking objectives "
+    "recipe region registry surrogates torch_state universal",
+    "bench": "attacks batch bounds channels detection device disruption errors faces frames lpips objectives photo "
+    "pipeline recipe region registry search shield surrogates training verify masking weights",
     "cli": "shield",
     "page": "shield",
     "console": "",

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from shield.channels import AS_SAVED
 from shield.faces import Face, detect, find_again, finding, pose
 from shield.faces.aligners import aligners
 from shield.faces.face import distance
-from shield.verify.channels import AS_SAVED
 from shield.verify.report import PROTECTED, Effect, FaceReport, FileReport, Report
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 

@@ -137,9 +137,10 @@ def agreement(change: Tensor, face: Face, stencil: Tensor) -> float:
 ALONE = shield.Recipe(attack="universal", format="png")
 
 
-@pytest.mark.usefixtures("brief")
-def test_alone_it_keeps_the_bounds_and_reports_who_it_was_fitted_to(stencil: Tensor, small: NDArray[np.uint8]) -> None:
-    protection = shield.protect(small, ALONE)
+def test_alone_it_keeps_the_bounds_and_reports_who_it_was_fitted_to(
+    stencil: Tensor, small: NDArray[np.uint8], brief: shield.Plan
+) -> None:
+    protection = shield.protect(small, ALONE, plan=brief)
     change = np.asarray(Image.open(BytesIO(protection.data))).astype(int) - small
     assert 3 < np.abs(change).max() <= ALONE.levels
     assert protection.report.face_lpips <= ALONE.face_lpips

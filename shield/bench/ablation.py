@@ -22,21 +22,22 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from shield import PLAIN, PRESETS, BoundError, FaceError, Recipe, RecipeError, Report, protect
+from shield import PLAIN, PRESETS, BoundError, FaceError, Plan, Recipe, RecipeError, Report, protect
 from shield.batch import photos_in
 from shield.bench.portraits import cell
 from shield.bench.statistics import peak_memory
+from shield.channels import AS_SAVED, verified
 from shield.photo import read
 from shield.surrogates import load_surrogates
-from shield.training.data import load_faces
-from shield.verify import NOISE, PROTECTED, Effect
-from shield.verify.channels import AS_SAVED, channels
+from shield.training.data import SOURCES, load_faces
+from shield.verify import HELD, NOISE, PROTECTED, Effect
 from shield.weights import imported_models, manifest
 
 Pixels = NDArray[np.uint8]
 console = Console(width=600)  # a row of Markdown is not broken
 CPU = torch.device("cpu")
 PORTRAITS, TEST_FACES = "portraits", "test faces"
+ALL = Plan(frames=(HELD,), unseen=True)  # rows are compared over all manipulators, after every channel
 ORDER = 0  # seed of the order in which test faces are taken
 
 
@@ -82,7 +83,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a report says, in the numbers of the table; shares are of (face x edit) disrupted.
+    """What a report says, in the numbers of the table; shares are of (face x edit) disrupted in held
+    frames.
 
     ``face_lpips``, ``psnr`` (dB) and ``ssim`` are of the worst face. ``channels``: by channel, of all manipulators, so
     that rows can be compared; ``noise``: the same of the noise control, as saved. ``manipulators``: as saved, by name.
@@ -135,7 +137,7 @@ def _unseen(rows: Sequence[Effect]) -> list[Effect]:
 
 
 def _share(rows: Sequence[Effect]) -> float:
-    return statistics.mean(row.disrupted for row in rows)
+    return statistics.mean(row.share for row in rows)
 
 
 def _distance(rows: Sequence[Effect]) -> float:
@@ -176,7 +178,7 @@ class Outcome:
 def models_in_use() -> str:
     """The sha256 of all weights and the names of all channels, as one: other results are no answer to this run."""
     weights = {name: entry.sha256 for name, entry in (manifest() | imported_models()).items()}
-    return hashlib.sha256(json.dumps([weights, list(channels)], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([weights, list(verified())], sort_keys=True).encode()).hexdigest()
 
 
 def portraits(folder: Path, count: int) -> Iterator[Picture]:
@@ -185,9 +187,9 @@ def portraits(folder: Path, count: int) -> Iterator[Picture]:
         yield Picture(PORTRAITS, read(path).pixels)
 
 
-def test_faces(folder: Path, count: int) -> Iterator[Picture]:
+def test_faces(folder: Path, count: int, sources: Sequence[str]) -> Iterator[Picture]:
     """Held-out faces from the archives of training, in an order of their own, so that fewer are a part of more."""
-    faces = load_faces(folder, "test").faces
+    faces = load_faces(folder, "test", sources=tuple(sources)).faces
     for number in np.random.default_rng(ORDER).permutation(len(faces))[:count]:
         yield Picture(TEST_FACES, np.ascontiguousarray(faces[int(number)].permute(1, 2, 0).numpy()))
 
@@ -204,6 +206,7 @@ def outcomes(
     presets: Sequence[str],
     known: Sequence[Outcome],
     keep: Callable[[Outcome], None],
+    plan: Plan = ALL,
 ) -> Iterator[Outcome]:
     """Every photo under every case at every strength; what is not ``known`` is measured and told to ``keep``."""
     answers = {outcome.run: outcome for outcome in known}
@@ -215,14 +218,14 @@ def outcomes(
                 asked = Outcome(picture.set, picture.sha256, case, strong, models, None)
                 found = answers.get(asked.run)
                 if found is None:
-                    found = replace(asked, measured=_measured(picture, strong))
+                    found = replace(asked, measured=_measured(picture, strong, plan))
                     keep(found)
                 yield found
 
 
-def _measured(picture: Picture, recipe: Recipe) -> Measured | None:
+def _measured(picture: Picture, recipe: Recipe, plan: Plan) -> Measured | None:
     try:
-        return Measured.of(protect(picture.pixels, recipe).report)
+        return Measured.of(protect(picture.pixels, recipe, plan=plan).report)
     except (BoundError, FaceError) as error:
         console.print(str(error), markup=False, highlight=False)
         return None
@@ -236,7 +239,7 @@ def table(found: Sequence[Outcome]) -> Table:
         *("set", "LPIPS bound", "case", "photos", "LPIPS", "PSNR", "SSIM", *ways, "noise, as saved"),
         *(f"{name}, as saved" for name in manipulators),
         *("unseen, as saved", "unseen: distance in thresholds", "of noise", "search, s"),
-        title="Share of (face x edit) disrupted, of all manipulators, mean and 95 % interval over photos",
+        title="Share of (face x edit x held frame) disrupted, of all manipulators, mean and 95 % interval over photos",
         title_justify="left",
         box=box.MARKDOWN,
     )
@@ -345,7 +348,7 @@ def main(
         where = f"{outcome.set} {outcome.photo[:8]}, {outcome.case}, {outcome.recipe.face_lpips:g}"
         console.print(f"{where}: {held}", highlight=False)
 
-    pictures = in_turn(list(portraits(folder, count)), list(test_faces(faces, count_faces)) if faces else [])
+    pictures = in_turn(list(portraits(folder, count)), list(test_faces(faces, count_faces, SOURCES)) if faces else [])
     if not pictures:
         raise typer.BadParameter(f"{folder} holds no photos")
     console.print(table(list(outcomes(pictures, chosen, preset or list(PRESETS), known, keep))))

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.bench.forgeries import FORGERIES
+from shield.channels import AS_SAVED, channels
 from shield.detection import DEFAULT_CHECKS, Shipped, called, probability_of
 from shield.detection.calibration import FAKE_FROM, flaw_weight
 from shield.detection.flaws import flaws
@@ -33,7 +34,6 @@ from shield.surrogates.published import Editor
 from shield.training.data import SOURCES, FaceSet, levels_of, load_faces
 from shield.training.detector import HELD_OUT, REAL, real_rows
 from shield.training.hardening import Hardening, changed
-from shield.verify.channels import AS_SAVED, channels
 
 CPU = torch.device("cpu")
 BATCH = 25

@@ -19,12 +19,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shield import BoundError, FaceError, Recipe, Report, printable, protect_file, verify_photo
+from shield import BoundError, FaceError, Plan, Recipe, Report, printable, protect_file, verify_photo
 from shield.batch import photos_in
 from shield.bench.statistics import interval, peak_memory
+from shield.channels import AS_SAVED, verified
+from shield.frames import HELD as DRAWS
 from shield.photo import read
-from shield.verify import NOISE, PROTECTED, RESAVED
+from shield.verify import HELD, NOISE, PROTECTED, RESAVED
 
+# All held frames and the exact one after every channel, for controls too; aligners as saved and after one codec.
+THOROUGH = Plan(few=DRAWS, exact=verified(), found=(AS_SAVED, "jpeg75"), controls=verified())
 console = Console(width=180)
 
 
@@ -41,20 +45,20 @@ def run(photo: Path, folder: Path, recipe: Recipe, adversaries: bool) -> Run:
     """Protect a photo into ``folder``; the file on the disk must be the one that was measured."""
     target = folder / f"{photo.stem}.shield.{recipe.format or photo.suffix[1:]}"
     began = time.perf_counter()
-    protection, written = protect_file(photo, target, recipe, force=True)
+    protection, written = protect_file(photo, target, recipe, force=True, plan=THOROUGH)
     seconds = time.perf_counter() - began
     report = json.loads(written[1].read_text(encoding="utf-8"))
     if read(written[0]).sha256 != report["protected"]["sha256"]:
         raise RuntimeError(f"{written[0]} is not the file that was measured")
     named = replace(protection.report.protected, name=target.name)
-    tried = verify_photo(photo, written[0], adversaries=True).report.adversaries if adversaries else ()
+    tried = verify_photo(photo, written[0], adversaries=True, plan=THOROUGH).report.adversaries if adversaries else ()
     return Run(photo.name, replace(protection.report, protected=named, adversaries=tried), seconds)
 
 
 def row(result: Run) -> list[str]:
     """The table's row of one photo."""
     report = result.report
-    rates = [f"{share(report, PROTECTED, channel):.2f}" for channel in report.channels()]
+    rates = [shown(share(report, PROTECTED, *place)) for place in places(report)]
     face = report.worst_face.visibility
     return [
         escape(printable(result.name)),
@@ -64,24 +68,54 @@ def row(result: Run) -> list[str]:
         f"{face.ssim:.3f}",
         f"{report.photo.changed_outside}",
         *rates,
-        f"{share(report, NOISE, 'none'):.2f}",
+        shown(share(report, NOISE, AS_SAVED)),
         f"{result.seconds:.1f}",
     ]
 
 
-def share(report: Report, picture: str, channel: str, surrogate: str | None = None) -> float:
-    """Share of the (face x edit) that are disrupted, of one manipulator or of all that the search saw."""
-    effects = [effect for effect in report.select(picture, channel, surrogate) if surrogate or effect.seen]
-    return sum(effect.disrupted for effect in effects) / len(effects)
+def places(report: Report) -> list[tuple[str, str]]:
+    """The columns of the table: every kind of frames as saved, and held frames after every other channel."""
+    return [(channel, frame) for channel, frame in report.rows() if channel == AS_SAVED or frame == HELD]
+
+
+def named(place: tuple[str, str]) -> str:
+    """A column's heading."""
+    channel, frame = place
+    return frame if channel == AS_SAVED else channel
+
+
+def share(
+    report: Report, picture: str, channel: str = AS_SAVED, frame: str = HELD, surrogate: str | None = None
+) -> float | None:
+    """Share of (face x edit x frame) that are disrupted, of one manipulator or of all that the search saw.
+
+    None where that was not measured.
+    """
+    effects = [effect for effect in report.select(picture, channel, surrogate, frame) if surrogate or effect.seen]
+    return statistics.mean(effect.share for effect in effects) if effects else None
+
+
+def shown(value: float | None) -> str:
+    """A share in the table of photos."""
+    return "" if value is None else f"{value:.2f}"
+
+
+def shares(reports: list[Report], picture: str, *place: str) -> list[float]:
+    """The share of every photo where it was measured."""
+    return [value for report in reports if (value := share(report, picture, *place)) is not None]
 
 
 def summary(runs: list[Run], failed: int) -> Table:
-    """Share disrupted by picture and channel, with 95 % bootstrap intervals over photos; a failed photo counts as 0."""
-    channels = runs[0].report.channels()
-    table = Table("share disrupted", *channels)
-    for picture in (PROTECTED, RESAVED, NOISE):
-        shares = [[share(run.report, picture, channel) for run in runs] for channel in channels]
-        table.add_row(picture, *(cell(values, failed) for values in shares))
+    """Share disrupted by channel, frames and picture, with 95 % bootstrap intervals over photos.
+
+    A failed photo counts as 0.
+    """
+    pictures = (PROTECTED, RESAVED, NOISE)
+    table = Table("channel", "frames", *(f"share disrupted, {picture}" for picture in pictures))
+    reports = [run.report for run in runs]
+    for channel, frame in reports[0].rows():
+        columns = [shares(reports, picture, channel, frame) for picture in pictures]
+        table.add_row(channel, frame, *(cell(values, failed) if values else "" for values in columns))
     return table
 
 
@@ -103,8 +137,8 @@ def other_side(runs: list[Run], failed: int) -> Table:
     columns = [(picture, name) for picture in (PROTECTED, RESAVED) for name in sides[0].surrogates()]
     table = Table("share disrupted after", *(f"{picture}, {name}" for picture, name in columns))
     for channel in sides[0].channels():
-        shares = [[share(side, picture, channel, name) for side in sides] for picture, name in columns]
-        table.add_row(channel, *(cell(values, failed) for values in shares))
+        values = [shares(sides, picture, channel, HELD, name) for picture, name in columns]
+        table.add_row(channel, *(cell(own, failed) for own in values))
     return table
 
 
@@ -177,8 +211,8 @@ def main(
 
 def conclude(runs: list[Run], photos: list[Path], recipe: Recipe, threads: int) -> None:
     """Print the tables."""
-    channels = runs[0].report.channels()
-    table = Table("photo", "face LPIPS", "levels", "PSNR", "SSIM", "outside", *channels, "noise", "s")
+    columns = map(named, places(runs[0].report))
+    table = Table("photo", "face LPIPS", "levels", "PSNR", "SSIM", "outside", *columns, "noise", "s")
     for result in runs:
         table.add_row(*row(result))
     console.print(table)

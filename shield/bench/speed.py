@@ -23,6 +23,7 @@ from shield.attacks.adam import adam_update
 from shield.attacks.loop import GradientAttack, along
 from shield.bench.statistics import peak_memory
 from shield.bounds.lpips import face_sizes
+from shield.channels import AsSaved
 from shield.disruption import Disruption, Target
 from shield.faces import detect, warp
 from shield.frames import searched
@@ -32,7 +33,6 @@ from shield.photo import read
 from shield.region import Region, region_of
 from shield.search import bound_of
 from shield.surrogates import load_surrogate
-from shield.transforms import AsSaved
 
 SHARE = 0.1
 console = Console(width=120)

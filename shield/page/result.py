@@ -87,14 +87,14 @@ def _details(report: shield.Report) -> str:
 
 
 def _table(title: str, report: shield.Report) -> str:
-    """Broken manipulations of all: a row per channel, a column per network and control."""
+    """Share broken: a row per channel and kind of frames, a column per network and control."""
     columns = report.table()
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
     rows = "".join(
-        f'<tr><th scope="row">{"as saved" if channel == "none" else html.escape(channel)}</th>'
-        + "".join(f"<td>{broken}/{total}</td>" for broken, total in (counts[channel] for counts in columns.values()))
+        f'<tr><th scope="row">{html.escape(row)}</th>'
+        + "".join(f"<td>{shares[row]:.0%}</td>" if row in shares else "<td></td>" for shares in columns.values())
         + "</tr>"
-        for channel in report.channels()
+        for row in report.row_titles()
     )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(title)}"><table>'
@@ -104,7 +104,7 @@ def _table(title: str, report: shield.Report) -> str:
 
 def _gallery(verification: shield.Verification) -> str:
     """Every manipulation before and after protection, by face and network."""
-    known = {effect.surrogate: effect.seen for effect in verification.report.select()}
+    known = {effect.surrogate: effect.seen for effect in verification.report.effects}
     tiles = sorted(verification.manipulations, key=lambda tile: (tile.face, not known[tile.surrogate]))
     several = len(verification.report.faces) > 1
     parts = []
@@ -117,14 +117,14 @@ def _gallery(verification: shield.Verification) -> str:
 
 
 def _card(tile: shield.Manipulation) -> str:
-    state, word = ("good", "broken") if tile.disrupted else ("poor", "not broken")
+    state = "good" if tile.disrupted else "poor"
     figures = "".join(
         f"<figure>{picture(image, f'Simulated manipulation, {tile.edit}: {when} protection', TILE)}"
         f"<figcaption>{when}</figcaption></figure>"
         for image, when in zip(tile.pictures, ("before", "after"), strict=True)
     )
-    edit = html.escape(tile.edit)
-    return f'<div class="card"><div class="pair">{figures}</div><p>{edit} <span class="{state}">{word}</span></p></div>'
+    words = f'{html.escape(tile.edit)} <span class="{state}">{tile.words}</span>'
+    return f'<div class="card"><div class="pair">{figures}</div><p>{words}</p></div>'
 
 
 Updates = dict[Component, Any]

@@ -67,7 +67,7 @@ def _widgets() -> dict[str, Component]:
             info="The networks to protect against. Yours are here once they are imported.",
         ),
         "transforms": gr.CheckboxGroup(
-            list(dict.fromkeys([*shield.TRANSFORMS, *DEFAULT.transforms])),  # chains have no entry in the registry
+            list(dict.fromkeys([*shield.CHANNELS, *DEFAULT.transforms])),  # chains have no entry in the registry
             value=list(DEFAULT.transforms),
             label="Robustness",
             info="What the protection should survive: the search goes through these in turn.",

@@ -15,7 +15,9 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from shield.web import Pixels, jpeg, webp
+from shield.channels import Pixels
+from shield.channels.jpeg import jpeg
+from shield.channels.webp import webp
 
 OFTEN, SOMETIMES, SELDOM = 0.7, 0.3, 0.2  # how many of the pictures a step of a history changes
 SHIFT, ZOOM, TURN = 0.05, 0.12, 6.0  # of a frame: share of the side, share, degrees; at most, either way

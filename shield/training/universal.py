@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shield.bounds import Linf
+from shield.channels import View, road
 from shield.device import fast_precision
 from shield.disruption import MARGIN
 from shield.faces import Face, warp, whole_picture
@@ -29,7 +30,6 @@ from shield.surrogates import Surrogate, load_surrogate
 from shield.training.data import FaceSet
 from shield.training.loop import recipes
 from shield.training.single import SingleTraining
-from shield.transforms import View, load_transform
 from shield.universal import FITTED_TO, SIZE, TENSOR
 
 HELD_OUT = 8  # faces, spread over the data, that training never sees
@@ -97,7 +97,7 @@ class UniversalTraining(SingleTraining):
     def _reached(self, surrogate: Surrogate, faces: Tensor, worn: Tensor) -> Tensor:
         """The surrogate's share of the goal on these faces, by a road and in a frame drawn at random."""
         name = self.recipe.roads[int(torch.randint(len(self.recipe.roads), (), generator=self.random))]
-        sent = load_transform(name, View(1.0, SIZE), self.random)(worn, self.random)
+        sent = road(name, View(1.0, SIZE))(worn, self.random)
         frame = FRAMES.draw(random.Random(int(torch.randint(2**31, (), generator=self.random)))).of(FRAME)
         return reached(surrogate, faces, sent, frame)
 

@@ -1,17 +1,22 @@
 """Verification on saved files, with real codecs and controls."""
 
 from shield.verify.effects import Manipulation
-from shield.verify.report import NOISE, PROTECTED, RESAVED, Detection, Effect, Report
+from shield.verify.plan import PLAN, Plan
+from shield.verify.report import EXACT, HELD, NOISE, PROTECTED, RESAVED, Detection, Effect, Report
 from shield.verify.verification import Counted, Verification, find_faces, verify_photo
 
 __all__ = [
+    "EXACT",
+    "HELD",
     "NOISE",
+    "PLAN",
     "PROTECTED",
     "RESAVED",
     "Counted",
     "Detection",
     "Effect",
     "Manipulation",
+    "Plan",
     "Report",
     "Verification",
     "find_faces",

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from skimage.restoration import denoise_nl_means, estimate_sigma
 
+from shield.channels import Pixels
+from shield.channels.blur import blur
+from shield.channels.jpeg import jpeg
 from shield.region import Region
 from shield.registry import Registry
-from shield.verify.channels import AS_SAVED, Channel, channels
-from shield.web import Pixels, jpeg
 
 GRID = 16  # px: JPEG works in squares of this side, where colour is kept at half size
 MARGIN = 2 * GRID  # px: nothing further away reaches a pixel that is cleaned
@@ -26,11 +27,6 @@ PATCH, SEARCH, STRENGTH = 5, 6, 0.8  # px, px to all sides, share of the noise: 
 LEAST_NOISE = 12**-0.5 / 255  # what rounding to 8 bits leaves in every photo
 
 adversaries: Registry[Callable[[Pixels], Pixels]] = Registry("adversary")
-
-
-def blur(pixels: Pixels, sigma: float) -> Pixels:
-    """Gaussian blur of ``sigma`` px."""
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
 
 
 def median(pixels: Pixels, size: int) -> Pixels:
@@ -82,10 +78,9 @@ def cleaned(pixels: Pixels, regions: Sequence[Region], clean: Callable[[Pixels],
     return result
 
 
-def as_channels(regions: Sequence[Region]) -> dict[str, Channel]:
-    """Every adversary as a channel for photos with these face regions, after the one who leaves the file as it is."""
-    ways = {name: Channel(partial(cleaned, regions=regions, clean=clean)) for name, clean in adversaries.items()}
-    return {AS_SAVED: channels[AS_SAVED]} | ways
+def on_regions(regions: Sequence[Region]) -> dict[str, Callable[[Pixels], Pixels]]:
+    """What every adversary does to a photo with these face regions."""
+    return {name: partial(cleaned, regions=regions, clean=clean) for name, clean in adversaries.items()}
 
 
 def _around(first: int, last: int) -> slice:

@@ -1,31 +1,43 @@
-"""What the surrogates make of each picture after each channel, against what they make of the clean original."""
+"""What the surrogates make of each picture after each channel, against what they make of the original in that frame."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import TypeAlias
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from shield.channels import AS_SAVED, Pixels
 from shield.device import fast_precision
 from shield.faces import Face, warp
 from shield.objectives import l1, l2, l2_mask
-from shield.photo import to_pixels
-from shield.region import region_of
+from shield.photo import shrink, to_pixels
+from shield.region import Region, region_of
 from shield.surrogates import Surrogate
-from shield.verify.channels import AS_SAVED, Channel
+from shield.verify.frames import Scene, kinds
 from shield.verify.mark import mark
-from shield.verify.report import PROTECTED, Effect
+from shield.verify.report import ENOUGH, HELD, PROTECTED, Effect
 
-Pixels = NDArray[np.uint8]
+BATCH = 16  # crops that go through a network together, at most
+
+LARGE = 1024  # px: side of the portrait framing above which a picture is shrunk around the face before it is cut
+AROUND = 1.5  # of that framing: what is shrunk; all frames lie within
+
+Frame: TypeAlias = tuple[int, Face]  # number of the known face, and how it is framed
+Ways: TypeAlias = Mapping[str, Callable[[Pixels], Pixels]]  # what happens to a file, by name
+# A picture, a channel and a surrogate -> the kinds of frames that are wanted, and how many of each.
+Wanted: TypeAlias = Callable[[str, str, Surrogate], Mapping[str, int]]
 
 
 @dataclass(frozen=True)
 class Manipulation:
-    """One edit of one face, as pictures (size, size, 3): made from the original and from the protected photo."""
+    """One edit of one face, as pictures (size, size, 3): made from the original and from the protected photo.
+
+    They show the frame of the median distance among ``frames``; ``share`` of these are disrupted, ``disrupted`` says
+    that half of them or more are, this one then too.
+    """
 
     face: int
     surrogate: str
@@ -33,6 +45,14 @@ class Manipulation:
     clean: Pixels = field(repr=False)
     broken: Pixels = field(repr=False)
     disrupted: bool
+    share: float = 1.0
+    frames: int = 1
+
+    @property
+    def words(self) -> str:
+        """Whether it broke, and in how many frames."""
+        broken = "broken" if self.disrupted else "not broken"
+        return broken if self.frames == 1 else f"{broken} ({self.share * self.frames:.0f} of {self.frames} frames)"
 
     @property
     def pictures(self) -> tuple[Image.Image, Image.Image]:
@@ -41,14 +61,19 @@ class Manipulation:
 
 
 @dataclass(frozen=True)
-class Labels:
-    """What a set of results is of."""
+class Look:
+    """One face as a surrogate saw it in N ``frames`` of one ``kind``.
+
+    ``clean``, ``results``: of the original and of what was sent, (N, E, ...). ``measures``: distance, and l1, l2 and
+    l2_mask where the surrogate makes pictures, (N, E) each.
+    """
 
     face: int
-    surrogate: Surrogate
-    seen: bool
-    picture: str
-    channel: str
+    kind: str
+    frames: Sequence[Face]
+    clean: Tensor
+    results: Tensor
+    measures: Sequence[Tensor]
 
 
 def face_crop(pixels: Pixels, face: Face, surrogate: Surrogate, device: torch.device) -> Tensor:
@@ -57,82 +82,173 @@ def face_crop(pixels: Pixels, face: Face, surrogate: Surrogate, device: torch.de
     return warp(region.crop(pixels, device), region.local_face, surrogate.size, surrogate.framing)
 
 
+class Crops:
+    """The crops of a picture of the scene, whatever its size. Around a large face it is shrunk once, for all frames."""
+
+    def __init__(self, scene: Scene, pixels: Pixels, device: torch.device) -> None:
+        self.pixels, self.device = pixels, device
+        height, width = scene.pixels.shape[:2]
+        self.scale = pixels.shape[1] / width, pixels.shape[0] / height
+        self.faces = [face.scaled(*self.scale) for face in scene.faces]
+        self._shrunk: dict[int, tuple[Region, Tensor]] = {}
+
+    def __call__(self, surrogate: Surrogate, frames: Sequence[Frame]) -> Tensor:
+        """What the surrogate is given, (N, 3, size, size), in frames of the original."""
+        return torch.cat([self._crop(surrogate, number, face.scaled(*self.scale)) for number, face in frames])
+
+    def _crop(self, surrogate: Surrogate, number: int, frame: Face) -> Tensor:
+        if self.faces[number].side <= LARGE:
+            return face_crop(self.pixels, frame, surrogate, self.device)
+        if number not in self._shrunk:
+            self._shrunk[number] = self._around(self.faces[number])
+        region, view = self._shrunk[number]
+        local = frame.moved(region.left, region.top).scaled(
+            view.shape[-1] / region.width, view.shape[-2] / region.height
+        )
+        return warp(view, local, surrogate.size, surrogate.framing)
+
+    def _around(self, face: Face) -> tuple[Region, Tensor]:
+        region = region_of(face.reframed((0.0, 0.0), AROUND, 0.0), self.pixels.shape[1], self.pixels.shape[0])
+        size = round(region.height * LARGE / face.side), round(region.width * LARGE / face.side)
+        return region, shrink(region.crop(self.pixels, self.device), size)
+
+
+class References:
+    """What surrogates make of the original, by frame: asked once, for all pictures and channels."""
+
+    def __init__(self, scene: Scene, device: torch.device) -> None:
+        self.device, self.crops = device, Crops(scene, scene.pixels, device)
+        self._known: dict[tuple[str, Frame], tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, surrogate: Surrogate, frames: Sequence[Frame]) -> tuple[Tensor, Tensor]:
+        """The crops (N, 3, size, size) in these frames, and their results (N, E, ...)."""
+        new = [frame for frame in dict.fromkeys(frames) if (surrogate.name, frame) not in self._known]
+        if new:
+            crops = self.crops(surrogate, new)
+            for frame, crop, result in zip(new, crops, run(surrogate, crops), strict=True):
+                self._known[surrogate.name, frame] = crop, result
+        known = [self._known[surrogate.name, frame] for frame in frames]
+        return torch.stack([crop for crop, _ in known]), torch.stack([result for _, result in known])
+
+
 @torch.no_grad()
 def measure_effects(
-    original: Pixels,
+    scene: Scene,
     pictures: Mapping[str, Pixels],
-    channels: Mapping[str, Channel],
-    faces: Sequence[Face],
+    ways: Ways,
     surrogates: Sequence[Surrogate],
+    wanted: Wanted,
     seen: Collection[str],
     device: torch.device,
     tell: Callable[[], None] = lambda: None,
 ) -> tuple[list[Effect], list[Manipulation]]:
-    """A row for every picture, channel, face, surrogate and edit; and the protected photo's manipulations as saved.
+    """A row for every picture, channel, kind of frames, face, surrogate and edit that is wanted.
 
-    ``tell`` is called before each picture after each channel.
+    And the protected photo's manipulations as saved. ``tell`` is called before each picture after each channel.
     """
+    references = References(scene, device)
     effects: list[Effect] = []
     manipulations: list[Manipulation] = []
-    references: dict[tuple[Face, str], tuple[Tensor, Tensor]] = {}  # crop of the original and its clean results
-    for picture, channel, sent in _sent(pictures, channels):
+    for picture, channel in sendings(pictures, ways, surrogates, wanted):
         tell()
-        scale = sent.shape[1] / original.shape[1], sent.shape[0] / original.shape[0]
-        framed = channels[channel].frame(faces, original, sent)
-        for (number, face), surrogate in product(enumerate(framed), surrogates):
-            key = face, surrogate.name
-            if key not in references:
-                crop = face_crop(original, face, surrogate, device)
-                references[key] = crop, _run(surrogate, crop)
-            crop, clean = references[key]
-            results = _run(surrogate, face_crop(sent, face.scaled(*scale), surrogate, device))
-            labels = Labels(number, surrogate, surrogate.name in seen, picture, channel)
-            rows = _effects(labels, results, clean, crop)
-            effects += rows
+        sent = Sent(scene, ways[channel](pictures[picture]), references)
+        for surrogate in surrogates:
+            looks = sent.looks(surrogate, wanted(picture, channel, surrogate))
+            labels = surrogate, surrogate.name in seen, picture, channel
+            effects += [row for look in looks for row in _effects(look, *labels)]
             if (picture, channel) == (PROTECTED, AS_SAVED) and surrogate.makes_pictures:
-                manipulations += _manipulations(rows, clean, results)
+                manipulations += _manipulations(looks, surrogate)
     return effects, manipulations
 
 
-def _sent(pictures: Mapping[str, Pixels], channels: Mapping[str, Channel]) -> Iterator[tuple[str, str, Pixels]]:
-    """Every picture after every channel."""
-    for (picture, pixels), (name, channel) in product(pictures.items(), channels.items()):
-        yield picture, name, channel.apply(pixels)
+def sendings(
+    pictures: Collection[str], ways: Collection[str], surrogates: Sequence[Surrogate], wanted: Wanted
+) -> list[tuple[str, str]]:
+    """Every picture after every channel in which a row is wanted."""
+    return [pair for pair in product(pictures, ways) if any(wanted(*pair, surrogate) for surrogate in surrogates)]
 
 
-def _run(surrogate: Surrogate, crop: Tensor) -> Tensor:
+def run(surrogate: Surrogate, crops: Tensor) -> Tensor:
+    """What a surrogate makes of crops (N, 3, size, size): (N, E, ...), a batch at a time."""
     # Half precision halves the time; tests hold its distances to within 0.002 of full precision.
-    with fast_precision(crop.device):
-        return surrogate(crop).float()
+    with fast_precision(crops.device):
+        return torch.cat([surrogate(batch).float() for batch in crops.split(BATCH)])
 
 
-def _effects(labels: Labels, results: Tensor, clean: Tensor, crop: Tensor) -> list[Effect]:
-    surrogate = labels.surrogate
-    distances = surrogate.distance(results, clean)[0].tolist()
-    measures: list[list[float | None]] = [[None] * len(distances)] * 3
-    if surrogate.makes_pictures:
-        tables = l1(results, clean), l2(results, clean), l2_mask(results, clean, 2 * crop - 1)
-        measures = [table[0].tolist() for table in tables]
-    return [
-        Effect(
-            labels.face,
+class Sent:
+    """A picture of the scene that was sent through a channel. Frames of each kind are looked for in it once."""
+
+    def __init__(self, scene: Scene, pixels: Pixels, references: References) -> None:
+        self.scene, self.pixels, self.references = scene, pixels, references
+        self.crops = Crops(scene, pixels, references.device)
+        self._frames: dict[tuple[str, int], list[tuple[Face, ...]]] = {}
+
+    def frames(self, kind: str, draws: int) -> list[tuple[Face, ...]]:
+        """The frames of that kind of every known face."""
+        key = kind, draws
+        if key not in self._frames:
+            self._frames[key] = kinds[kind](self.scene, self.pixels, draws)
+        return self._frames[key]
+
+    def looks(self, surrogate: Surrogate, wanted: Mapping[str, int]) -> list[Look]:
+        """Every face in every kind of frames that is wanted, so many draws each: through the surrogate together."""
+        asked = [
+            (number, kind, frames)
+            for kind, draws in wanted.items()
+            for number, frames in enumerate(self.frames(kind, draws))
+            if frames
+        ]
+        frames = [(number, frame) for number, _, own in asked for frame in own]
+        if not frames:
+            return []
+        crops, clean = self.references(surrogate, frames)
+        results = run(surrogate, self.crops(surrogate, frames))
+        sizes = [len(own) for _, _, own in asked]
+        parts = zip(*(values.split(sizes) for values in (crops, clean, results)), strict=True)
+        return [
+            Look(number, kind, own, before, after, _measures(surrogate, crop, before, after))
+            for (number, kind, own), (crop, before, after) in zip(asked, parts, strict=True)
+        ]
+
+
+def _measures(surrogate: Surrogate, crops: Tensor, clean: Tensor, results: Tensor) -> list[Tensor]:
+    distance = surrogate.distance(results, clean)
+    if not surrogate.makes_pictures:
+        return [distance]
+    return [distance, l1(results, clean), l2(results, clean), l2_mask(results, clean, 2 * crops - 1)]
+
+
+def _effects(look: Look, surrogate: Surrogate, seen: bool, picture: str, channel: str) -> Iterator[Effect]:
+    """A row per edit: means over the frames."""
+    means = [measure.mean(0).tolist() for measure in look.measures]
+    shares = (look.measures[0] > surrogate.threshold).double().mean(0).tolist()
+    values: list[list[float | None]] = means[1:] or [[None] * len(shares)] * 3
+    for edit, distance, share, *others in zip(surrogate.edits, means[0], shares, *values, strict=True):
+        yield Effect(
+            look.face,
             surrogate.name,
             edit,
-            labels.seen,
-            labels.picture,
-            labels.channel,
+            seen,
+            picture,
+            channel,
+            look.kind,
+            len(look.frames),
             distance,
             surrogate.threshold,
-            distance > surrogate.threshold,
-            *values,
+            share,
+            share >= ENOUGH,
+            *others,
         )
-        for edit, distance, *values in zip(surrogate.edits, distances, *measures, strict=True)
-    ]
 
 
-def _manipulations(rows: list[Effect], clean: Tensor, results: Tensor) -> list[Manipulation]:
-    before, after = [[to_pixels((picture + 1) / 2) for picture in batch[0]] for batch in (clean, results)]
-    return [
-        Manipulation(row.face, row.surrogate, row.edit, before[i], after[i], row.disrupted)
-        for i, row in enumerate(rows)
-    ]
+def _manipulations(looks: Sequence[Look], surrogate: Surrogate) -> Iterator[Manipulation]:
+    """Every edit of every face in held frames, or in the first kind where there are none of these."""
+    shown = {look.face: look for look in (*reversed(looks), *(look for look in looks if look.kind == HELD))}
+    for face, look in sorted(shown.items()):
+        distances = look.measures[0]
+        # With the upper median at least half of the frames are beyond the threshold just where this one is.
+        medians = distances.argsort(dim=0)[len(distances) // 2].tolist()
+        shares = (distances > surrogate.threshold).double().mean(0).tolist()
+        for number, (edit, frame, share) in enumerate(zip(surrogate.edits, medians, shares, strict=True)):
+            before, after = (to_pixels((made[frame, number] + 1) / 2) for made in (look.clean, look.results))
+            yield Manipulation(face, surrogate.name, edit, before, after, share >= ENOUGH, share, len(look.frames))

@@ -5,40 +5,34 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import starmap
 from typing import Any
 
+from shield.channels import AS_SAVED, load_channel
 from shield.photo import FORMATS
-from shield.verify.channels import AS_SAVED
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
 SCHEMA = 4
 PROTECTED, RESAVED, NOISE = "protected", "resaved", "noise"
 CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
-FOUND, SOCIAL = "found", "social"
+EXACT, HELD, FOUND = "exact", "held", "found:"  # kinds of frames; the last one is followed by an aligner's name
+SOCIAL = "social"
 ORIGINAL, MANIPULATED, BROKEN = "original", "manipulated", "broken"
-WORDS = {
-    "jpeg90": "JPEG 90",
-    "jpeg75": "JPEG 75",
-    "jpeg50": "JPEG 50",
-    "half": "halving its size",
-    "blur": "blurring",
-    "social": "a social network",
-    "webp75": "WebP 75",
-    "screenshot": "a screenshot",
-    "aligned": "aligning the face anew",
-    "found": "finding the face anew",
-    "reframed": "another framing",
-}
+ENOUGH = 0.5  # share of the frames in which an edit that counts as disrupted is
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one edit made of one face of one picture after one channel, against the clean original's result.
+    """What one edit made of one face of one picture after one channel, against the original's result in the same frame.
 
     ``channel``: what happened to the file on its way, or what an adversary did to it. ``picture``: "protected", or a
     control: "resaved" (the original, saved the same way) or "noise" (random signs at the protected photo's face
-    LPIPS). ``l1``, ``l2``, ``l2_mask``: on [-1, 1], None for embeddings. ``disrupted``: ``distance`` (l2, or squared
-    distance of embeddings) is beyond ``threshold``. ``seen``: the search used it.
+    LPIPS). ``frame``: where the face was taken from: "held" (draws of a distribution that no search sees),
+    "found:NAME" (where that aligner finds it in the very pixels that were sent) or "exact" (as the search knew it: an
+    upper limit). ``frames``: how many of these there were; ``distance`` (l2, or squared distance of embeddings),
+    ``l1``, ``l2`` and ``l2_mask`` (on [-1, 1], None for embeddings) are means over them, ``share`` is the share in
+    which the distance is beyond ``threshold``. ``disrupted``: that is at least half of them. ``seen``: the search used
+    the surrogate.
     """
 
     face: int
@@ -47,8 +41,11 @@ class Effect:
     seen: bool
     picture: str
     channel: str
+    frame: str
+    frames: int
     distance: float
     threshold: float
+    share: float
     disrupted: bool
     l1: float | None
     l2: float | None
@@ -153,18 +150,25 @@ class Report:
 
     @property
     def reached(self) -> bool:
-        """Whether every edit that the search worked on (or, where that is not known, every edit) is disrupted."""
-        seen = [effect for effect in self.select() if effect.seen]
-        return all(effect.disrupted for effect in seen or self.select())
+        """Whether every edit that the search worked on is disrupted as saved, in held frames and for every aligner."""
+        worked_on = self._worked_on()
+        rows = [row for frame in self._judged() for row in self.select(frame=frame) if row.surrogate in worked_on]
+        return bool(rows) and all(row.disrupted for row in rows)
 
     def select(
-        self, picture: str = PROTECTED, channel: str = AS_SAVED, surrogate: str | None = None
+        self,
+        picture: str = PROTECTED,
+        channel: str = AS_SAVED,
+        surrogate: str | None = None,
+        frame: str | None = HELD,
     ) -> tuple[Effect, ...]:
-        """The rows of one picture and channel, of one surrogate or of all."""
+        """The rows of one picture and channel, of one surrogate or of all, in one kind of frames or (None) in all."""
         return tuple(
             effect
             for effect in self.effects
-            if (effect.picture, effect.channel) == (picture, channel) and surrogate in (None, effect.surrogate)
+            if (effect.picture, effect.channel) == (picture, channel)
+            and surrogate in (None, effect.surrogate)
+            and frame in (None, effect.frame)
         )
 
     def channels(self) -> tuple[str, ...]:
@@ -175,58 +179,77 @@ class Report:
         """The surrogates that were tried, in order."""
         return tuple(dict.fromkeys(effect.surrogate for effect in self.effects))
 
-    def table(self) -> dict[str, dict[str, tuple[int, int]]]:
-        """Disrupted edits and all, by channel: a row per surrogate, then a row per control."""
-        rows = {self._title(name): self._counts(PROTECTED, {name}) for name in self.surrogates()}
+    def frames(self, channel: str = AS_SAVED) -> tuple[str, ...]:
+        """The kinds of frames in which the protected photo was measured after a channel, in order."""
+        return tuple(dict.fromkeys(effect.frame for effect in self.select(channel=channel, frame=None)))
+
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """The channels and kinds of frames in which the protected photo was measured, in order."""
+        return tuple((channel, frame) for channel in self.channels() for frame in self.frames(channel))
+
+    def table(self) -> dict[str, dict[str, float]]:
+        """Share of (face x edit x frame) disrupted, by column (a surrogate or a control) and row (channel and frames).
+
+        Both by their titles. What was not measured is not there.
+        """
+        columns = {self._title(name): self._shares(PROTECTED, name) for name in self.surrogates()}
         pictures = {effect.picture for effect in self.effects}
-        return rows | {
-            title: self._counts(name, self.surrogates()) for name, title in CONTROLS.items() if name in pictures
-        }
+        return columns | {heading: self._shares(name) for name, heading in CONTROLS.items() if name in pictures}
+
+    def row_titles(self) -> tuple[str, ...]:
+        """The titles of the table's rows, in order: "as saved, held"."""
+        return tuple(starmap(title, self.rows()))
 
     @property
     def verdict(self) -> str:
         """In a word or two: "protected", "partly protected" or "not protected".
 
-        Of the manipulations that the search worked on, on the saved file, also where the face is found anew, and
+        Of the manipulations that the search worked on, on the saved file, in the frames in which the fewest break, and
         after a social network's compression.
         """
-        counts = self._counts(PROTECTED, self._worked_on())
-        rows = [counts[channel] for channel in (AS_SAVED, FOUND, SOCIAL) if channel in counts]
-        broken, total = (sum(column) for column in zip(*rows, strict=True))
-        return "protected" if broken == total else "partly protected" if broken else "not protected"
+        worked_on = self._worked_on()
+        counts = [self._worst(worked_on)[1:], self._worst(worked_on, SOCIAL)[1:]]
+        broken, total = (sum(column) for column in zip(*counts, strict=True))
+        return "protected" if broken == total > 0 else "partly protected" if broken else "not protected"
 
     def headline(self) -> str:
-        """The shortest sentence: how many manipulations break, also where the face is found anew, and after what a
-        social network does to photos.
+        """The shortest sentence: how many manipulations break, and after what a social network does to photos.
 
-        Of the manipulations that the search worked on; of the others in a sentence of their own.
+        In the frames in which the fewest do. Of the manipulations that the search worked on; of the others in a
+        sentence of their own.
         """
         worked_on = self._worked_on()
-        counts = self._counts(PROTECTED, worked_on)
-        parts = ["{} of {} manipulations break".format(*counts[AS_SAVED])]
-        if FOUND in counts:
-            parts.append("where the face is found anew {} of {}".format(*counts[FOUND]))
-        if SOCIAL in counts:
-            parts.append("after a social network's compression {} of {}".format(*counts[SOCIAL]))
+        where, *counts = self._worst(worked_on)
+        parts = [f"{counts[0]} of {counts[1]} manipulations break {where}".rstrip()]
+        if SOCIAL in self.channels():
+            parts.append("after a social network's compression {} of {}".format(*self._worst(worked_on, SOCIAL)[1:]))
         sentence = "; ".join(parts) + "."
         if unseen := set(self.surrogates()) - worked_on:
-            others = self._counts(PROTECTED, unseen)[AS_SAVED]
-            sentence += " Of networks that the search did not see, {} of {}.".format(*others)
+            sentence += " Of networks that the search did not see, {} of {}.".format(*self._worst(unseen)[1:])
         return sentence + self.doubts()
 
     def sentence(self) -> str:
         """One plain sentence on what holds and what does not, of the manipulations the search worked on."""
-        seen = self._worked_on()
-        counts = self._counts(PROTECTED, seen)
-        broken, total = counts.pop(AS_SAVED)
-        firm = [WORDS.get(c, c) for c, (b, _) in counts.items() if b == total]
-        weak = [f"{WORDS.get(c, c)} ({b} of {total})" for c, (b, _) in counts.items() if b < broken]
-        noise, _ = _count(e for e in self.select(NOISE) if e.surrogate in seen)
-        parts = [f"{broken} of {total} manipulations break on the saved file"]
+        worked_on = self._worked_on()
+        saved = self._counts(worked_on)
+        exact = saved.pop(EXACT) if len(saved) > 1 and EXACT in saved else None
+        where, broken, total = self._worst(worked_on)
+        parts = [f"{broken} of {total} manipulations break on the saved file {where}".rstrip()]
+        if len(set(saved.values())) > 1:
+            others = {framed(frame): count for frame, count in saved.items() if framed(frame) != where}
+            for count in dict.fromkeys(others.values()):
+                parts.append("{} of {} {}".format(*count, _list([word for word in others if others[word] == count])))
+        if exact is not None and exact != (broken, total):
+            parts.append("{} of {} {}".format(*exact, framed(EXACT)))
+        sent = {channel: self._worst(worked_on, channel)[1:] for channel in self._sent(worked_on)}
+        firm = [load_channel(c).words for c, (b, t) in sent.items() if b == t]
+        weak = [f"{load_channel(c).words} ({b} of {t})" for c, (b, t) in sent.items() if b < broken]
         if firm and broken == total:
             parts.append(f"still all of them after {_list(firm)}")
         if weak:
             parts.append(f"fewer after {_list(weak)}")
+        frame = next(iter(self._judged()), HELD)
+        noise, _ = _count(row for row in self.select(NOISE, frame=frame) if row.surrogate in worked_on)
         return "; ".join(parts) + f"; noise of the same visibility breaks {noise}.{self.doubts()}"
 
     def doubts(self) -> str:
@@ -279,21 +302,67 @@ class Report:
         return "; ".join(parts) + "."
 
     def _worked_on(self) -> set[str]:
-        """The surrogates that the search worked on or, where that is not known, all of them."""
-        return {effect.surrogate for effect in self.effects if effect.seen} or set(self.surrogates())
+        """The surrogates that the search worked on or, where that is not known, those that were measured in full."""
+        seen = {effect.surrogate for effect in self.effects if effect.seen}
+        full = {
+            effect.surrogate for effect in self.effects if (effect.picture, effect.channel) != (PROTECTED, AS_SAVED)
+        }
+        return seen or full or set(self.surrogates())
 
-    def _counts(self, picture: str, surrogates: Collection[str]) -> dict[str, tuple[int, int]]:
-        """Disrupted edits of these surrogates, and all of them, by channel."""
-        rows = {channel: self.select(picture, channel) for channel in self.channels()}
-        return {channel: _count(e for e in row if e.surrogate in surrogates) for channel, row in rows.items()}
+    def _judged(self, channel: str = AS_SAVED) -> tuple[str, ...]:
+        """The kinds of frames by which protection is judged: all that were measured, but for the upper limit."""
+        measured = self.frames(channel)
+        return tuple(frame for frame in measured if frame != EXACT) or measured
+
+    def _sent(self, surrogates: Collection[str]) -> list[str]:
+        """The channels, other than just saving, after which any of these surrogates was measured."""
+        rows = [e for e in self.effects if e.picture == PROTECTED and e.surrogate in surrogates]
+        return [channel for channel in dict.fromkeys(e.channel for e in rows) if channel != AS_SAVED]
+
+    def _counts(self, surrogates: Collection[str], channel: str = AS_SAVED) -> dict[str, tuple[int, int]]:
+        """Disrupted edits of these surrogates, and all of them, by kind of frames."""
+        rows = [effect for effect in self.select(channel=channel, frame=None) if effect.surrogate in surrogates]
+        return {frame: _count(e for e in rows if e.frame == frame) for frame in dict.fromkeys(e.frame for e in rows)}
+
+    def _worst(self, surrogates: Collection[str], channel: str = AS_SAVED) -> tuple[str, int, int]:
+        """The kind of frames, in words, in which the fewest edits of these surrogates break; how many, and of how many.
+
+        Nothing of nothing where there are none.
+        """
+        judged = self._judged(channel)
+        counts = {frame: count for frame, count in self._counts(surrogates, channel).items() if frame in judged}
+        if not counts:
+            return "", 0, 0
+        frame = min(counts, key=lambda name: counts[name][0] / counts[name][1])
+        alike = len(counts) > 1 and len(set(counts.values())) == 1
+        return "however the face is framed" if alike else framed(frame), *counts[frame]
+
+    def _shares(self, picture: str, surrogate: str | None = None) -> dict[str, float]:
+        """Mean share of frames disrupted, by title of the row."""
+        shares = {}
+        for channel, frame in self.rows():
+            if rows := self.select(picture, channel, surrogate, frame):
+                shares[title(channel, frame)] = sum(row.share for row in rows) / len(rows)
+        return shares
 
     def _title(self, surrogate: str) -> str:
-        unseen = self.recipe and not any(effect.seen for effect in self.select(surrogate=surrogate))
+        unseen = self.recipe and not any(effect.seen for effect in self.effects if effect.surrogate == surrogate)
         return f"{surrogate}, unseen" if unseen else surrogate
 
     def to_json(self) -> str:
         """JSON text; infinite values (the PSNR of equal pictures) become null."""
         return json.dumps(_finite(asdict(self)), indent=2, ensure_ascii=True) + "\n"
+
+
+def framed(frame: str) -> str:
+    """A kind of frames in words."""
+    words = {EXACT: "in the search's own frame, an upper limit", HELD: "in frames drawn at random"}
+    return words.get(frame) or f"as found by {frame.removeprefix(FOUND)}"
+
+
+def title(channel: str, frame: str) -> str:
+    """A row of the table in words."""
+    return f"{'as saved' if channel == AS_SAVED else channel}, {frame}"
 
 
 def _count(effects: Iterable[Effect]) -> tuple[int, int]:

@@ -65,9 +65,10 @@ def _pairs(tiles: Sequence[Manipulation]) -> Image.Image:
     """A column per edit: the clean result over the broken one."""
     columns = []
     for tile in tiles:
-        verdict, ink = ("broken", BROKEN) if tile.disrupted else ("not broken", WHOLE)
         clean, broken = tile.pictures
-        columns.append(_stack([_captioned(clean, tile.edit), _captioned(broken, verdict, ink)]))
+        columns.append(
+            _stack([_captioned(clean, tile.edit), _captioned(broken, tile.words, BROKEN if tile.disrupted else WHOLE)])
+        )
     return _row(columns)
 
 

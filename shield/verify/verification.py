@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from shield.channels import AS_SAVED, load_channel
 from shield.device import AUTO, computes_bfloat16, pick_device
 from shield.errors import FaceError, InputError, PhotoError
 from shield.faces import Face, detect, whole_picture
@@ -23,15 +24,16 @@ from shield.files import check_writable, report_paths, write_atomically
 from shield.photo import Photo, as_path, encode, open_photo, resaved
 from shield.recipe import Recipe
 from shield.region import region_of, window_around
-from shield.surrogates import load_hardened, load_surrogates
+from shield.surrogates import load_hardened, load_surrogate
 from shield.torch_state import own_torch_state
 from shield.universal import FITTED_TO
-from shield.verify.adversaries import as_channels
-from shield.verify.channels import channels
+from shield.verify.adversaries import on_regions
 from shield.verify.controls import sign_noise
 from shield.verify.detections import measure_detections
-from shield.verify.effects import Manipulation, measure_effects
-from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, Effect, FaceReport, FileReport, Report
+from shield.verify.effects import Manipulation, Wanted, measure_effects, sendings
+from shield.verify.frames import Scene
+from shield.verify.plan import PLAN, Plan
+from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, FaceReport, FileReport, Report
 from shield.verify.sheet import contact_sheet, difference
 from shield.verify.visibility import FaceVisibility, face_visibility, photo_visibility
 from shield.weights import imported_models, manifest
@@ -115,18 +117,24 @@ def verify_photo(
     device: str = AUTO,
     whole: bool = False,
     adversaries: bool = False,
+    surrogates: Sequence[str] | None = None,
+    channels: Sequence[str] | None = None,
+    frames: Sequence[str] | None = None,
+    plan: Plan = PLAN,
     progress: Counted | None = None,
 ) -> Verification:
     """Measure what protection does, on two photos as they are in their files.
 
-    Every surrogate of the registry is run on the original, on the protected photo and on two controls, after every
-    channel. With ``adversaries`` they and the hardened manipulators are also run on the protected photo and on the
-    original after all that adversaries do. ``recipe``: how the photo was protected; without it, it is read from
+    Surrogates are run on the original, on the protected photo and on two controls, after channels, in frames of several
+    kinds: ``plan`` says which; ``surrogates``, ``channels`` and ``frames`` narrow it to these names. With
+    ``adversaries`` they and the hardened manipulators are also run on the protected photo and on the original after
+    all that adversaries do. ``recipe``: how the photo was protected; without it, it is read from
     NAME.shield.json beside the protected file where that belongs to it. ``faces``: in the original; found anew where
     not given, or the ``whole`` picture is taken as one region. ``device``: "auto" or a torch device. ``progress`` is
     called with (measured, to measure), a count of pictures after channels; an exception it raises cancels.
 
-    Raises PhotoError where a photo cannot be read, InputError where the two differ in size, FaceError without a face.
+    Raises PhotoError where a photo cannot be read, InputError where the two differ in size, FaceError without a face,
+    RecipeError for an unknown name.
     """
     began = time.perf_counter()
     before, after = open_photo(original), open_photo(protected)
@@ -150,18 +158,20 @@ def verify_photo(
         RESAVED: resaved(replace(before, pixels=shown), after.format, settings.quality),
         NOISE: noise,
     }
-    web = {name: channel.within(max(before.width, before.height)) for name, channel in channels.items()}
-    nearby = [region.face for region in near]
-    parts = load_surrogates(place)
+    plan = plan.narrowed(surrogates, channels, frames).among(len(faces))
+    parts = [load_surrogate(name, place) for name in plan.asked]
     seen = _seen(recipe) if recipe else set()
+    wanted = _wanted(plan, seen | {*settings.searched})
+    long_side = max(before.width, before.height)
+    sent = {name: load_channel(name).within(long_side) for name in plan.sent_through}
+    cleaned = {AS_SAVED: load_channel(AS_SAVED).apply} | on_regions(near) if adversaries else {}
     cleanable = {name: pictures[name] for name in (PROTECTED, RESAVED)}
-    ways = as_channels(near) if adversaries else {}
-    tell = _counting(progress, len(pictures) * len(channels) + len(cleanable) * len(ways))
-    effects, manipulations = measure_effects(shown, pictures, web, nearby, parts, seen, place, tell)
-    other_side: list[Effect] = []
-    if adversaries:
-        manipulators = [*parts, *load_hardened(place)]
-        other_side, _ = measure_effects(shown, cleanable, ways, nearby, manipulators, seen, place, tell)
+    tell = _counting(progress, len(sendings(pictures, sent, parts, wanted)) + len(cleanable) * len(cleaned))
+    scene = Scene(shown, tuple(region.face for region in near))
+    measure = partial(measure_effects, scene, seen=seen, device=place, tell=tell)
+    effects, manipulations = measure(pictures, sent, parts, wanted)
+    manipulators = [*parts, *load_hardened(place)] if adversaries else []
+    other_side, _ = measure(cleanable, cleaned, manipulators, lambda *row: plan.against_adversaries())
     detections = measure_detections(before.pixels, after.pixels, faces, manipulations)
     report = Report(
         SCHEMA,
@@ -180,6 +190,12 @@ def verify_photo(
     )
     files = tuple(photo.path for photo in (before, after) if photo.path is not None)
     return Verification(report, before.pixels, after.pixels, tuple(manipulations), files)
+
+
+def _wanted(plan: Plan, worked_on: set[str]) -> Wanted:
+    """The rows of the plan: in full of what the search worked on, or of all where nothing of that is asked."""
+    full = worked_on & {*plan.asked} or {*plan.asked}
+    return lambda picture, channel, surrogate: plan.rows(picture, channel, surrogate.name in full)
 
 
 def _counting(progress: Counted | None, total: int) -> Callable[[], None]:

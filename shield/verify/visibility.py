@@ -7,10 +7,10 @@ import torch
 from kornia.metrics import ssim as ssim_map
 from numpy.typing import NDArray
 
-from shield.bounds import FaceLpips
 from shield.lpips import load_lpips, shrink_to
 from shield.photo import to_levels
 from shield.region import Region
+from shield.visibility import Seen, Visibility
 
 PHOTO_SIDE = 1024  # px: the whole photo is compared with its long side at most this
 SSIM_WINDOW = 11
@@ -19,11 +19,9 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class FaceVisibility:
-    """Of one face's region. ``lpips``: by side of the aligned face in px; ``face_lpips`` is the largest of them."""
+class FaceVisibility(Seen):
+    """Of one face's region: what ``Seen`` holds, and figures of the pixels."""
 
-    face_lpips: float
-    lpips: dict[int, float]
     psnr: float
     ssim: float
     max_levels: int
@@ -62,14 +60,12 @@ def ssim(one: torch.Tensor, other: torch.Tensor) -> float:
 def face_visibility(original: Pixels, changed: Pixels, region: Region, device: torch.device) -> FaceVisibility:
     """How visible the change of one face is."""
     before, after = region.crop(original, device), region.crop(changed, device)
-    measure = FaceLpips(load_lpips(device), before, region.local_face)
-    lpips = dict(zip(measure.sizes, measure.each(after).tolist(), strict=True))
+    seen = Visibility(before, region.local_face)(after)
     return FaceVisibility(
-        max(lpips.values()),
-        lpips,
-        psnr(original[region.box], changed[region.box]),
-        ssim(shrink_to(before, PHOTO_SIDE), shrink_to(after, PHOTO_SIDE)),
-        max_levels(original[region.box], changed[region.box]),
+        **vars(seen),
+        psnr=psnr(original[region.box], changed[region.box]),
+        ssim=ssim(shrink_to(before, PHOTO_SIDE), shrink_to(after, PHOTO_SIDE)),
+        max_levels=max_levels(original[region.box], changed[region.box]),
     )
 
 

@@ -1,10 +1,16 @@
-"""Sizes of the web: halved and enlarged again, the scaling of a screenshot."""
+"""Sizes of a photo: scaled down with real resampling, and the same with gradients."""
 
+from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from shield.transforms.transform import Transform, Unframed, View, transforms
-from shield.web import HALF, SCREENSHOT
+from shield.channels.channel import View
+
+
+def resized(image: Image.Image, factor: float) -> Image.Image:
+    """The picture at ``factor`` of its size, by Lanczos."""
+    size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def shrunk(view: Tensor, factor: float) -> Tensor:
@@ -15,7 +21,7 @@ def shrunk(view: Tensor, factor: float) -> Tensor:
     return F.interpolate(view, size=size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
 
 
-class Resize(Unframed):
+class Resize:
     """The photo at ``factor`` of its size."""
 
     def __init__(self, factor: float, view: View) -> None:
@@ -23,13 +29,3 @@ class Resize(Unframed):
 
     def __call__(self, view: Tensor, generator: Generator) -> Tensor:
         return shrunk(view, self.factor)
-
-
-@transforms.register("half")
-def half(view: View, generator: Generator) -> Transform:
-    return Resize(HALF, view)
-
-
-@transforms.register("screenshot")
-def screenshot(view: View, generator: Generator) -> Transform:
-    return Resize(SCREENSHOT, view)

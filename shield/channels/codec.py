@@ -9,23 +9,30 @@ that the search puts its change where it will be kept.
 import io
 import math
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 
+import numpy as np
 import torch
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from shield.channels.channel import Pixels
+from shield.channels.sizes import shrunk
 from shield.photo import to_pixels, to_tensor
-from shield.transforms.resize import shrunk
-from shield.transforms.transform import Transform, Unframed, View, transforms
-from shield.web import JPEG_QUALITIES, SOCIAL_QUALITY, SOCIAL_SIDE, WEBP_QUALITY, Pixels, jpeg, webp
 
 BLOCK, CHROMA_BLOCK = 8, 16  # px: of a cosine transform; of it where colours are held at half size
 FAINT = 0.2
 # JFIF's YCbCr: rows are Y, Cb, Cr of R, G, B.
 YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
+
+
+def reopened(pixels: Pixels, format: str, **options: int | str) -> Pixels:
+    """Pixels (H, W, 3) out of a file that Pillow writes with these options."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format, **options)
+    return np.asarray(Image.open(file).convert("RGB"))
 
 
 @lru_cache
@@ -75,7 +82,7 @@ def stand_in(picture: Tensor, quality: int, halved: bool = True) -> Tensor:
     return (result + 128) / 255
 
 
-class Codec(Unframed):
+class Codec:
     """``compress``: what a file of ``quality`` shows of pixels. ``factor``: the size at which the file holds the view.
 
     ``halved``: the file holds colours at half size.
@@ -97,18 +104,3 @@ class Codec(Unframed):
         real = to_tensor(self.compress(to_pixels(padded.detach()), self.quality)).to(view.device)
         held = real + (linear - linear.detach())
         return held[..., top : top + height, left : left + width]
-
-
-def _file(view: View, generator: Generator, compress: Callable[[Pixels, int], Pixels], quality: int) -> Transform:
-    return Codec(compress, quality)
-
-
-for _quality in JPEG_QUALITIES:
-    transforms.register(f"jpeg{_quality}")(partial(_file, compress=jpeg, quality=_quality))
-transforms.register(f"webp{WEBP_QUALITY}")(partial(_file, compress=webp, quality=WEBP_QUALITY))
-
-
-@transforms.register("social")
-def social(view: View, generator: Generator) -> Transform:
-    """Scaled down to what a network shows, then JPEG."""
-    return Codec(jpeg, SOCIAL_QUALITY, min(1.0, SOCIAL_SIDE / view.long_side) / view.scale)

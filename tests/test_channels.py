@@ -1,4 +1,4 @@
-"""Every registered transform stays near the picture and the codec it stands for, and lets gradients back."""
+"""Every registered channel: the real thing, its stand-in near it with gradients, its words."""
 
 from io import BytesIO
 
@@ -8,19 +8,17 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
-from shield.faces import Face, crop_matrix, whole_picture
-from shield.photo import to_pixels, to_tensor
-from shield.region import region_of
-from shield.transforms import Chain, Transform, View, load_transform, transforms
-from shield.transforms.blur import Blur
-from shield.transforms.codec import FAINT, _tables, kept, stand_in
-from shield.transforms.resize import Resize
-from shield.verify.channels import channels
+from shield.channels import AGREEMENT, AS_SAVED, Channel, Transform, View, channels, load_channel, road, verified
+from shield.channels.blur import Blur
+from shield.channels.channel import Chain
+from shield.channels.codec import FAINT, _tables, kept, stand_in
+from shield.channels.sizes import Resize
+from shield.errors import RecipeError
+from shield.photo import Photo, to_pixels, to_tensor
 from shield.verify.visibility import psnr
 
 FULL = View(1.0, 300)
-every_transform = pytest.mark.parametrize("name", transforms)
-SENT = torch.zeros(1, 3, 200, 200)  # what a transform that looks at nothing is shown
+every_channel = pytest.mark.parametrize("name", channels)
 CODECS = ("jpeg90", "jpeg75", "jpeg50", "webp75", "social")
 
 
@@ -28,17 +26,17 @@ def seeded(seed: int = 0) -> Generator:
     return Generator().manual_seed(seed)
 
 
-def made(name: str, view: View = FULL, seed: int = 0) -> Transform:
-    return transforms[name](view, seeded(seed))
+def made(name: str, view: View = FULL) -> Transform:
+    return channels[name].stand_in(view)
 
 
 @pytest.fixture(scope="module")
-def picture(portrait_photo) -> Tensor:
+def picture(portrait_photo: Photo) -> Tensor:
     """300 x 251 px of a face, off every block grid."""
     return to_tensor(portrait_photo.pixels[301:601, 402:653].copy())
 
 
-@every_transform
+@every_channel
 def test_the_same_content_in_range_and_the_picture_left_alone(name: str, picture: Tensor) -> None:
     before, state = picture.clone(), torch.get_rng_state()
     result = made(name)(picture, seeded())
@@ -51,13 +49,13 @@ def test_the_same_content_in_range_and_the_picture_left_alone(name: str, picture
     assert (result.mean((2, 3)) - picture.mean((2, 3))).abs().max() < 0.01
 
 
-@every_transform
+@every_channel
 def test_a_seed_decides(name: str, picture: Tensor) -> None:
     first, again = (made(name)(picture, seeded(1)) for _ in range(2))
     assert torch.equal(first, again)
 
 
-@every_transform
+@every_channel
 def test_gradients_reach_every_channel_and_point_uphill(name: str, picture: Tensor) -> None:
     """Along its gradient a low-frequency brightness grows as the gradient says."""
     leaf = picture.clone().requires_grad_(True)
@@ -76,14 +74,6 @@ def test_gradients_reach_every_channel_and_point_uphill(name: str, picture: Tens
         calm = 0.25 + 0.5 * picture
         rise = tilt(made(name)(calm + change, seeded())) - tilt(made(name)(calm, seeded()))
     assert float((gradient * change).sum()) == pytest.approx(float(rise), rel=0.35)
-
-
-@every_transform
-def test_frames_keep_to_the_face(name: str) -> None:
-    face = whole_picture(200, 200)
-    framed = made(name).frame(face, SENT)
-    assert framed.side == pytest.approx(face.side, rel=0.09)
-    assert (np.abs(crop_matrix(framed) - crop_matrix(face))[:, 2] < 30).all()
 
 
 @pytest.mark.parametrize("name", CODECS)
@@ -150,59 +140,96 @@ def test_the_spread_spectrum_blur_blurs_differently_every_time(picture: Tensor) 
     assert len(set(sharpness)) == 4
 
 
-def test_reframing_moves_turns_and_scales_the_frame_by_the_measures() -> None:
-    face = Face((40.0, 40.0, 160.0, 160.0), whole_picture(200, 200).points)
-    moved = face.reframed((0.04, -0.04), 1.08, 4.0)
-    corner = crop_matrix(moved) @ np.array([0.5, 0.5, 1])
-    assert corner == pytest.approx([108, 92])
-    assert moved.side == pytest.approx(1.08 * 200)
-    right = crop_matrix(moved) @ np.array([1.0, 0.5, 1]) - corner
-    assert np.degrees(np.arctan2(right[1], right[0])) == pytest.approx(4.0)
-    frames = {
-        tuple(np.round(crop_matrix(made("reframed", seed=seed).frame(face, SENT)).ravel(), 3)) for seed in range(12)
-    }
-    assert len(frames) > 4
-
-
-def test_the_region_of_a_reframed_face_is_still_in_the_photo() -> None:
-    region = region_of(whole_picture(200, 200).reframed((0.04, 0.04), 1.08, 4.0), 200, 200)
-    assert (region.left, region.top, region.right, region.bottom) == (0, 0, 200, 200)
-
-
-def test_a_chain_is_one_transform_after_the_other(picture: Tensor) -> None:
-    chain = load_transform("half+jpeg75", FULL, seeded())
-    assert isinstance(chain, Chain)
+def test_a_chain_is_one_channel_after_the_other(picture: Tensor) -> None:
+    chain = load_channel("half+jpeg75")
+    pixels = to_pixels(picture)
+    assert (chain.apply(pixels) == channels["jpeg75"].apply(channels["half"].apply(pixels))).all()
+    assert chain.words == "halving its size and JPEG 75"
+    assert not chain.only_searched and load_channel("half+noise").only_searched
     expected = made("jpeg75")(made("half")(picture, seeded()), seeded())
-    assert torch.equal(chain(picture, seeded()), expected)
-    assert expected.shape[-2:] == (150, 126)
+    for way in (chain.stand_in(FULL), road("half+jpeg75", FULL)):
+        assert isinstance(way, Chain)
+        assert torch.equal(way(picture, seeded()), expected)
 
 
-def test_a_chain_frames_as_its_parts_do() -> None:
-    face = whole_picture(200, 200)
-    chained = load_transform("reframed+blur", FULL, seeded()).frame(face, SENT)
-    assert chained == load_transform("reframed", FULL, seeded()).frame(face, SENT) != face
-
-
-def test_a_face_found_anew_is_near_where_the_detector_finds_it_and_never_twice_the_same(picture: Tensor) -> None:
-    face = whole_picture(200, 200)
-    elsewhere = face.moved(-10, 5)
-    asked: list[Tensor] = []
-
-    def find(known: Face, sent: Tensor) -> Face:
-        assert known == face
-        asked.append(sent)
-        return elsewhere
-
-    road = load_transform("jpeg75+found", View(1.0, 300, find), seeded())
-    sent = road(picture, seeded())
-    corners = np.stack([crop_matrix(road.frame(face, sent)) for _ in range(5)])
-    assert all(torch.equal(each, sent) for each in asked)
-    assert len(asked) == 5
-    assert np.abs(corners - crop_matrix(elsewhere)).max() < 1.5  # px of 200
-    assert np.ptp(corners, axis=0).min() > 0
+@pytest.mark.parametrize("load", [load_channel, lambda name: road(name, FULL)])
+def test_an_unknown_part_of_a_chain_is_refused(load) -> None:
+    with pytest.raises(RecipeError, match="no channel named 'magic'"):
+        load("half+magic")
 
 
 def test_saving_is_what_the_photo_goes_through_where_a_road_names_it(picture: Tensor) -> None:
     saving = made("jpeg75")
-    road = load_transform("none+found", FULL, seeded(), saving)
-    assert torch.equal(road(picture, seeded()), saving(picture, seeded()))
+    assert road(AS_SAVED, FULL, saving) is saving
+    after = road("none+half", FULL, saving)(picture, seeded())
+    assert torch.equal(after, made("half")(saving(picture, seeded()), seeded()))
+    assert torch.equal(road(AS_SAVED, FULL)(picture, seeded()), picture)
+
+
+def test_no_file_is_sent_through_what_only_a_search_goes_through() -> None:
+    assert set(channels) - set(verified()) == {"noise", "spread-spectrum-blur"}
+    assert verified()[0] == AS_SAVED
+
+
+@every_channel
+def test_a_channel_has_words_that_stand_behind_after(name: str) -> None:
+    words = channels[name].words
+    assert words == words.strip() != "" and not words.endswith(".")
+    assert len({channel.words for channel in channels.values()}) == len(channels)
+
+
+# The real thing
+
+
+@every_channel
+def test_channels_give_pixels_near_the_picture_and_leave_it_alone(small: np.ndarray, name: str) -> None:
+    before = small.copy()
+    result, again = (channels[name].apply(small) for _ in range(2))
+    assert result.dtype == np.uint8
+    assert (small == before).all() and (result == again).all()
+    back = np.asarray(Image.fromarray(result).resize(small.shape[1::-1], Image.Resampling.BICUBIC))
+    difference = np.abs(back.astype(int) - small).mean()
+    assert difference == 0 if name == AS_SAVED else 0.1 < difference < 12
+
+
+def agreement(channel: Channel, pixels: np.ndarray, seed: int) -> float:
+    """PSNR of the stand-in's picture to the real one's, both at the photo's size."""
+    real = channel.apply(pixels)
+    with torch.no_grad():
+        found = to_pixels(channel.stand_in(View(1.0, max(pixels.shape[:2])))(to_tensor(pixels), seeded(seed)))
+    size = pixels.shape[1::-1]
+    one, other = (np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)) for p in (real, found))
+    return psnr(one, other)
+
+
+@every_channel
+def test_a_stand_in_agrees_with_what_it_stands_for(name: str, picture: Tensor) -> None:
+    assert min(agreement(channels[name], to_pixels(picture), seed) for seed in range(3)) > AGREEMENT
+
+
+def test_a_stand_in_of_something_else_does_not_agree(picture: Tensor) -> None:
+    swapped = Channel("x", channels["jpeg50"].apply, lambda view: Blur(6.0, 6.0, view))
+    assert agreement(swapped, to_pixels(picture), 0) < AGREEMENT
+
+
+def test_jpeg_channels_are_real_codecs_ordered_by_quality(small: np.ndarray) -> None:
+    losses = [psnr(small, channels[name].apply(small)) for name in ("jpeg90", "jpeg75", "jpeg50")]
+    assert losses == sorted(losses, reverse=True)
+    file = BytesIO()
+    Image.fromarray(small).save(file, "JPEG", quality=75, subsampling="4:2:0")
+    assert (channels["jpeg75"].apply(small) == np.asarray(Image.open(file))).all()
+
+
+def test_social_shrinks_only_large_photos(portrait_photo: Photo) -> None:
+    wide = np.asarray(Image.fromarray(portrait_photo.pixels).resize((2160, 1080)))
+    assert channels["social"].apply(wide).shape == (540, 1080, 3)
+    assert channels["social"].apply(portrait_photo.pixels).shape == portrait_photo.pixels.shape
+
+
+def test_blur_has_its_sigma() -> None:
+    line = np.zeros((41, 41, 3), np.uint8)
+    line[:, 20] = 255
+    profile = channels["blur"].apply(line)[20, :, 0].astype(float)
+    profile /= profile.sum()
+    sigma = np.sqrt((profile * (np.arange(41) - 20) ** 2).sum())
+    assert sigma == pytest.approx(1.0, abs=0.1)

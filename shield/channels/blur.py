@@ -1,16 +1,24 @@
-"""Gaussian blur, of one sigma or of a new one every time."""
+"""Gaussian blur."""
 
+from functools import partial
+
+import numpy as np
 import torch
 from kornia.filters import gaussian_blur2d
+from PIL import Image, ImageFilter
 from torch import Generator, Tensor
 
-from shield.transforms.transform import Transform, Unframed, View, transforms
-from shield.web import BLUR_SIGMA
+from shield.channels.channel import Channel, Pixels, View, channels
 
-WIDEST = 3.0  # sigma in px of the photo
+SIGMA = 1.0  # px
 
 
-class Blur(Unframed):
+def blur(pixels: Pixels, sigma: float) -> Pixels:
+    """Pixels (H, W, 3) blurred by ``sigma`` px."""
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
+
+
+class Blur:
     """Gaussian blur; ``lowest`` and ``highest`` sigma are in px of the photo, one between them is drawn each time."""
 
     def __init__(self, lowest: float, highest: float, view: View) -> None:
@@ -24,12 +32,4 @@ class Blur(Unframed):
         return blurred
 
 
-@transforms.register("blur")
-def blur(view: View, generator: Generator) -> Transform:
-    return Blur(BLUR_SIGMA, BLUR_SIGMA, view)
-
-
-@transforms.register("spread-spectrum-blur")
-def spread_spectrum_blur(view: View, generator: Generator) -> Transform:
-    """Ruiz et al. 2020's answer to a blur of unknown width: another width at every step."""
-    return Blur(0.3, WIDEST, view)
+channels.register("blur")(Channel("blurring", partial(blur, sigma=SIGMA), partial(Blur, SIGMA, SIGMA)))

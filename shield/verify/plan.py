@@ -1,0 +1,95 @@
+"""What is measured: which networks, after which channels, in which frames. The choice that keeps verification short."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from shield.channels import AS_SAVED, load_channel, verified
+from shield.frames import HELD as DRAWS
+from shield.surrogates import surrogates as known
+from shield.verify.frames import kinds
+from shield.verify.report import EXACT, FOUND, HELD, PROTECTED
+
+LEAST = 4  # draws of every face as saved, however many faces there are
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows of a report; the default is what every report holds.
+
+    ``surrogates``, ``channels``, ``frames``: names; of the rows below only those of these (None: all; of channels, all
+    but those that only a search goes through). The networks that the search worked on are measured on the protected
+    photo as saved in ``held`` draws of the distribution of frames, after every other channel in ``few``; after the
+    channels ``exact`` in the search's own frame too, and after those of ``found`` where every aligner finds the face.
+    Controls are measured after ``controls``, in few draws and in the search's own frame after the same channels.
+    Networks that the search did not see are measured as saved alone, in few draws, unless ``unseen`` wants all.
+
+    Raises RecipeError for an unknown name.
+    """
+
+    surrogates: tuple[str, ...] | None = None
+    channels: tuple[str, ...] | None = None
+    frames: tuple[str, ...] | None = None
+    held: int = DRAWS
+    few: int = 4
+    unseen: bool = False
+    exact: tuple[str, ...] = (AS_SAVED,)
+    found: tuple[str, ...] = (AS_SAVED,)
+    controls: tuple[str, ...] = (AS_SAVED, "jpeg75")
+
+    def __post_init__(self) -> None:
+        for name in self.surrogates or ():
+            known[name]
+        for name in self.channels or ():
+            load_channel(name)
+        for name in self.frames or ():
+            kinds[name]
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The surrogates."""
+        return tuple(known) if self.surrogates is None else self.surrogates
+
+    @property
+    def sent_through(self) -> tuple[str, ...]:
+        """The channels."""
+        return verified() if self.channels is None else self.channels
+
+    def narrowed(
+        self,
+        surrogates: Sequence[str] | None = None,
+        channels: Sequence[str] | None = None,
+        frames: Sequence[str] | None = None,
+    ) -> "Plan":
+        """The plan with these names only; None leaves what there is."""
+        return replace(
+            self,
+            surrogates=self.surrogates if surrogates is None else tuple(surrogates),
+            channels=self.channels if channels is None else tuple(channels),
+            frames=self.frames if frames is None else tuple(frames),
+        )
+
+    def among(self, faces: int) -> "Plan":
+        """The plan for a photo of so many faces: they share the draws, so that each further one costs less."""
+        held, few = max(min(LEAST, self.held), self.held // faces), max(1, self.few // faces)
+        return replace(self, held=held, few=few)
+
+    def rows(self, picture: str, channel: str, full: bool) -> Mapping[str, int]:
+        """Kinds of frames in which a picture is measured after a channel, and how many draws of each.
+
+        ``full``: by a network that the search worked on.
+        """
+        saved, full = channel == AS_SAVED, full or self.unseen
+        if not (full or saved) or (picture != PROTECTED and channel not in self.controls):
+            return {}
+        draws = {EXACT: 1} if channel in self.exact else {}
+        draws[HELD] = self.held if picture == PROTECTED and full and saved else self.few
+        if picture == PROTECTED and channel in self.found:
+            draws |= {kind: 1 for kind in kinds if kind.startswith(FOUND)}
+        return {kind: count for kind, count in draws.items() if self.frames is None or kind in self.frames}
+
+    def against_adversaries(self) -> Mapping[str, int]:
+        """The same of what is measured after an adversary did its work."""
+        return {HELD: self.few}
+
+
+PLAN = Plan()
