@@ -1,27 +1,37 @@
 """Verification: rows over frames, controls, visibility, the report's arithmetic and words, the marked sheet."""
 
 import dataclasses
+import hashlib
+import io
 import json
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from skimage.metrics import structural_similarity
 
 import shield
 from shield.bounds import FaceLpips
-from shield.channels import channels, verified
-from shield.faces import detect
+from shield.channels import AS_SAVED, Channel, channels, verified
+from shield.detection import Shipped, called, probability_of
+from shield.detection.network import SIZE
+from shield.faces import PORTRAIT, detect, warp, whole_picture
+from shield.files import report_paths
 from shield.lpips import load_lpips
-from shield.photo import resaved
-from shield.region import region_of
-from shield.surrogates import load_surrogate
-from shield.verify import EXACT, HELD, NOISE, PROTECTED, Plan, controls, effects, frames, sheet, visibility
+from shield.objectives import l2
+from shield.photo import FORMATS, from_array, resaved, to_tensor
+from shield.region import region_of, window_around
+from shield.surrogates import load_surrogate, surrogate, surrogates
+from shield.verify import EXACT, HELD, NOISE, PROTECTED, RESAVED, Plan, controls, effects, frames, sheet, visibility
 
 CPU = torch.device("cpu")
 
 
 NETWORKS, SENT = ("stargan", "ganimation", "identity"), ("none", "jpeg75", "social")
 FEW = Plan(surrogates=NETWORKS, channels=SENT, held=3, few=2)
+SAVED = Plan(surrogates=("identity",), channels=(AS_SAVED,), frames=(EXACT,))
+PLAINLY = {"attack": "pgd", "transforms": shield.PLAIN, "steered": False}  # the search is not what is tested here
 FOUND = "found:yunet"
 ALIGNED = tuple(kind for kind in frames.kinds if kind.startswith("found:"))
 
@@ -31,6 +41,31 @@ def report(small):
     """Of a photo that was only sharpened a little: nothing protects it."""
     changed = np.clip(small.astype(int) + np.random.default_rng(0).integers(-2, 3, small.shape), 0, 255)
     return shield.verify_photo(small, changed.astype(np.uint8), plan=FEW).report
+
+
+@pytest.fixture
+def brisk(monkeypatch):
+    """Verification with one small network, of files as they are: for tests of everything else that it measures.
+
+    Gives a function that verifies and returns the report and, by name, the pictures that the network was shown.
+    """
+    shown = []
+    watched = dataclasses.replace(channels[AS_SAVED], apply=lambda pixels: shown.append(pixels) or pixels)
+    monkeypatch.setitem(channels._parts, AS_SAVED, watched)
+
+    def run(*photos, **settings):
+        shown.clear()
+        found = shield.verify_photo(*photos, plan=SAVED, **settings).report
+        return found, dict(zip(dict.fromkeys(effect.picture for effect in found.effects), shown, strict=True))
+
+    return run
+
+
+def darkened(pixels, amount, smooth=40):
+    """A soft shadow: a change of quite another kind than noise."""
+    rows, columns = np.indices(pixels.shape[:2])
+    shadow = amount * (1 + np.sin(rows / smooth) * np.sin(columns / smooth)) / 2
+    return np.clip(pixels - shadow[..., None], 0, 255).astype(np.uint8)
 
 
 def replaced(report, change, sent=SENT, kinds=None):
@@ -66,13 +101,41 @@ def test_ssim_is_one_for_equal_and_falls_with_noise(small):
     assert visibility.ssim(picture, (picture + noise).clamp(0, 1)) < 0.8
 
 
+def test_ssim_is_that_of_scikit_image(small):
+    changed = darkened(small, 60, smooth=3)
+    one, other = (torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255 for pixels in (small, changed))
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    expected = structural_similarity(small, changed, channel_axis=2, **gaussian)
+    assert expected < 0.97
+    assert visibility.ssim(one, other) == pytest.approx(expected, abs=0.003)
+
+
+def test_what_a_face_and_what_the_whole_photo_loses_are_told_apart(small, brisk):
+    """One level inside the face's region, nine in a corner."""
+    region = region_of(detect(small)[0], 320, 320)
+    changed = small.copy()
+    changed[region.box] ^= 1
+    changed[:8, :8] = np.where(small[:8, :8] < 128, small[:8, :8] + 9, small[:8, :8] - 9)
+    report, _ = brisk(small, changed)
+    (face,) = report.faces
+    assert (face.visibility.max_levels, report.photo.max_levels, report.photo.changed_outside) == (1, 9, 64)
+    assert face.visibility.psnr == pytest.approx(20 * np.log10(255))
+    squares = np.square(changed.astype(float) - small)
+    assert report.photo.psnr == pytest.approx(10 * np.log10(255**2 / squares.mean()))
+    assert 1 > face.visibility.ssim > 0.9 and 1 > report.photo.ssim > face.visibility.ssim
+    assert face.visibility.face_lpips == max(face.visibility.lpips.values()) == report.face_lpips > 0
+    assert report.photo.lpips > 0
+
+
 def test_changed_outside_counts_pixels_not_in_any_region(small):
     canvas = np.concatenate([small, np.full_like(small, 90)], axis=1)
     region = region_of(detect(canvas)[0], 640, 320)
     other = canvas.copy()
     other[5:8, 600:604] += 1
     other[region.top + 3, region.left + 3] ^= 1
-    assert visibility.photo_visibility(canvas, other, [region], CPU).changed_outside == 12
+    for channel in range(3):  # one colour is enough
+        other[20, 600 + channel, channel] ^= 1
+    assert visibility.photo_visibility(canvas, other, [region], CPU).changed_outside == 15
 
 
 def test_noise_control_comes_near_its_target_from_below_within_the_region(small):
@@ -83,6 +146,50 @@ def test_noise_control_comes_near_its_target_from_below_within_the_region(small)
     assert 0.8 * 0.03 < reached <= 0.03
     same, _ = controls.sign_noise(small, [region], [0.03], 0, CPU)
     assert (same == noisy).all()
+
+
+def test_the_noise_of_a_report_is_as_visible_as_the_change_on_a_large_face(portrait, brisk):
+    """At both sides of the face: noise shows more at 512 px than at 256, where a shadow shows alike."""
+    report, pictures = brisk(portrait, darkened(portrait, 80))
+    (face,) = report.faces
+    noisy = portrait.copy()
+    window_around([region_of(*detect(portrait), 1024, 1024)], 1024, 1024).of(noisy)[:] = pictures["noise"]
+    (again,) = brisk(portrait, noisy)[0].faces
+    assert set(face.visibility.lpips) == {256, 512}
+    assert again.visibility.lpips[512] > 1.2 * again.visibility.lpips[256]
+    assert face.noise_face_lpips == pytest.approx(again.visibility.face_lpips, abs=1e-6)
+    assert 0.8 * face.visibility.face_lpips < face.noise_face_lpips <= face.visibility.face_lpips
+
+
+def test_every_face_has_noise_of_its_own_strength_and_the_rest_none(small, brisk):
+    two = np.concatenate([small, small[:, ::-1]], axis=1)
+    changed = np.concatenate([darkened(small, 120), darkened(small[:, ::-1], 40)], axis=1)
+    report, pictures = brisk(two, changed)
+    noisy = pictures["noise"]
+    again = brisk(two, noisy)[0].faces
+    lpips = [face.visibility.face_lpips for face in report.faces]
+    assert len(lpips) == 2 and max(lpips) > 2 * min(lpips)
+    for face, reached in zip(report.faces, again, strict=True):
+        assert face.noise_face_lpips == pytest.approx(reached.visibility.face_lpips, abs=1e-6)
+        assert 0.8 * face.visibility.face_lpips < face.noise_face_lpips <= face.visibility.face_lpips
+    outside = np.ones(two.shape[:2], bool)
+    for face in detect(two):
+        outside[region_of(face, 640, 320).box] = False
+    assert outside.mean() > 0.2 and (noisy[outside] == two[outside]).all()
+
+
+def test_the_noise_is_the_recipes_seeds_and_of_either_sign_in_every_channel(small, brisk):
+    changed = darkened(small, 80)
+    first, again, other = (
+        brisk(small, changed, recipe=shield.Recipe(seed=seed))[1]["noise"].astype(int) - small for seed in (3, 3, 4)
+    )
+    assert (first == again).all()
+    region = region_of(detect(small)[0], 320, 320)
+    inside = first[region.box][40:-40, 40:-40]  # the noise fades out towards the region's border
+    assert abs((inside > 0).mean() - (inside < 0).mean()) < 0.05 and (inside != 0).mean() > 0.8
+    for one, two in ((0, 1), (1, 2)):
+        assert abs(np.corrcoef(inside[..., one].ravel(), inside[..., two].ravel())[0, 1]) < 0.05
+    assert abs(np.corrcoef(inside.ravel(), other[region.box][40:-40, 40:-40].ravel())[0, 1]) < 0.05
 
 
 def test_sign_noise_is_that_many_levels_of_either_sign_in_every_strip():
@@ -103,6 +210,68 @@ def test_saving_again_changes_nothing_where_the_format_is_lossless(portrait_phot
     assert 0 < np.abs(again.astype(int) - portrait_photo.pixels).max() < 40
 
 
+def written(pixels, kind, quality):
+    """A file as Pillow writes it, told in its own words."""
+    file, words = io.BytesIO(), {"jpeg": {"subsampling": "4:4:4"}, "heif": {"chroma": 444}, "webp": {"lossless": True}}
+    options = words.get(kind, {}) | ({"quality": quality} if FORMATS[kind].lossy else {})
+    Image.fromarray(pixels).save(file, FORMATS[kind].pillow, **options)
+    return file.getvalue()
+
+
+def reopened(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "heif"])
+def test_the_resaved_control_is_the_original_in_a_file_like_the_protected_one(kind, small, brisk, tmp_path):
+    """Of the quality in the Recipe beside the file. What is written in the same way is the same, pixel by pixel."""
+    path = tmp_path / f"me.shield{FORMATS[kind].extensions[0]}"
+    path.write_bytes(written(darkened(small, 60), kind, 45))
+    original = from_array(small)
+    report, pictures = brisk(original, path, recipe=shield.Recipe(quality=45))
+    assert (pictures["resaved"] == reopened(written(small, kind, 45))).all()
+    assert (pictures["protected"] == reopened(path.read_bytes())).all()
+    assert report.protected.format == kind
+    beside = dataclasses.replace(report, original=dataclasses.replace(report.original, sha256=original.sha256))
+    report_paths(path)[0].write_text(beside.to_json())
+    assert (brisk(original, path)[1]["resaved"] == pictures["resaved"]).all()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "heif"])
+def test_verification_reads_the_file_that_is_there_now(kind, small, brisk, tmp_path):
+    path, none, shadow = tmp_path / f"me{FORMATS[kind].extensions[0]}", small, darkened(small, 60)
+    path.write_bytes(written(none, kind, 95))
+    before, _ = brisk(small, path)
+    path.write_bytes(written(shadow, kind, 95))
+    after, pictures = brisk(small, path)
+    assert after.face_lpips > 2 * before.face_lpips
+    assert after.protected.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() != before.protected.sha256
+    assert (pictures["protected"] == reopened(path.read_bytes())).all()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "heif"])
+def test_a_protection_reports_what_its_file_shows_at_the_recipes_quality(kind, small, brisk, monkeypatch):
+    """The writer spoils a corner: whoever reports on what is in memory does not know."""
+    files, save = {}, Image.Image.save
+
+    def spoil(image, file, format=None, **options):
+        image = image.copy()
+        image.paste((255, 0, 255), (0, 0, 16, 16))
+        save(image, file, format, **options)
+        files[file.getvalue()] = options
+
+    monkeypatch.setattr(Image.Image, "save", spoil)
+    recipe = shield.Recipe(**PLAINLY, steps=1, face_lpips=1.0, flip=1.0, format=kind, quality=60)
+    protection = shield.protect(small, recipe, plan=SAVED)
+    report, shows = protection.report, reopened(protection.data)
+    assert (protection.photo.pixels == shows).all() and (protection.verification.protected == shows).all()
+    assert report.protected.sha256 == hashlib.sha256(protection.data).hexdigest()
+    change = np.abs(shows.astype(int) - small)
+    assert report.photo.max_levels == change.max() > 100
+    assert report.photo.changed_outside >= 16 * 16 // 2
+    assert files[protection.data].get("quality") == (60 if FORMATS[kind].lossy else None)
+
+
 def test_half_precision_measures_what_full_precision_does(small, monkeypatch):
     noisy = np.clip(small.astype(int) + np.random.default_rng(1).integers(-12, 13, small.shape), 0, 255).astype(
         np.uint8
@@ -116,6 +285,94 @@ def test_half_precision_measures_what_full_precision_does(small, monkeypatch):
     full, _ = effects.measure_effects(*arguments)
     for one, other in zip(fast, full, strict=True):
         assert one.distance == pytest.approx(other.distance, abs=0.002), one
+
+
+class Tint:
+    """Two edits whose results are plain to see: the face as it is, and with more red."""
+
+    name, size, framing, licence, threshold, makes_pictures = "tint", 32, PORTRAIT, "", 0.05, True
+    edits = "copy", "red"
+
+    def __call__(self, faces):
+        copies = 2 * faces - 1
+        return torch.stack([copies, copies + torch.tensor([0.6, 0, 0])[:, None, None]], 1)
+
+    def distance(self, results, clean):
+        return l2(results, clean)
+
+
+def grey(level):
+    return np.full((96, 96, 3), level, np.uint8)
+
+
+@pytest.fixture
+def tint(monkeypatch):
+    """The surrogate of that name, as long as a test lasts."""
+    monkeypatch.setattr(surrogate, "_loaded", dict(surrogate._loaded))
+    monkeypatch.setitem(surrogates._parts, Tint.name, lambda device: Tint())
+
+
+@pytest.fixture
+def tinted(tint, monkeypatch):
+    """The verification of a grey picture that became lighter, by hand: whatever is not its colour would show."""
+    ways = {"darker": lambda pixels: pixels - 10, "larger": lambda pixels: pixels.repeat(2, 0).repeat(2, 1) - 2}
+    for name, way in ways.items():
+        monkeypatch.setitem(channels._parts, name, Channel(name, way, channels[AS_SAVED].stand_in))
+    sent = AS_SAVED, *ways
+    plan = Plan(surrogates=(Tint.name,), channels=sent, held=3, few=2, exact=sent, controls=sent)
+    return shield.verify_photo(grey(100), grey(130), whole=True, plan=plan)
+
+
+def test_effects_are_distances_from_what_is_made_of_the_original_as_it_is(tinted):
+    """After a channel too: what the channel itself does is in the figures, and the control shows how much it is."""
+    lighter = {"none": 30, "darker": 20, "larger": 28}  # 28 levels are .048, 30 are .055
+    for channel, levels in lighter.items():
+        for picture, by in ((PROTECTED, levels), (RESAVED, levels - 30)):
+            for frame in (EXACT, HELD):
+                copy, red = tinted.report.select(picture, channel, frame=frame)
+                amount = abs(by) * 2 / 255
+                for effect in (copy, red):
+                    assert effect.distance == effect.l2 == pytest.approx(amount**2, abs=1e-6), effect
+                    assert effect.l1 == pytest.approx(amount, abs=1e-6)
+                    assert effect.disrupted == (effect.share == 1) == (amount**2 > 0.05) and effect.threshold == 0.05
+                assert copy.l2_mask == 0 and red.l2_mask == pytest.approx(amount**2, abs=1e-6)
+    assert [effect.disrupted for effect in tinted.report.select()] == [True, True]
+    assert not any(effect.disrupted for effect in tinted.report.select("protected", "larger"))
+
+
+def test_manipulations_are_those_of_the_file_as_saved(tinted):
+    copy, red = tinted.manipulations
+    for picture, level in ((copy.clean, 100), (copy.broken, 130)):
+        assert (picture == level).all()
+    for picture, level in ((red.clean, 100), (red.broken, 130)):
+        assert (picture[..., 1:] == level).all() and (np.abs(picture[..., 0] - level - 0.3 * 255) <= 0.5).all()
+    assert [(one.face, one.surrogate, one.edit, one.disrupted) for one in tinted.manipulations] == [
+        (0, "tint", "copy", True),
+        (0, "tint", "red", True),
+    ]
+    assert {(one.share, one.frames) for one in tinted.manipulations} == {(1, 3)}
+
+
+def test_a_face_is_framed_in_a_photo_of_another_size_as_in_the_original(small, tint, monkeypatch):
+    """Merely resized, it is nearly the same face."""
+    doubled = Channel("doubling", lambda pixels: pixels.repeat(2, 0).repeat(2, 1), channels[AS_SAVED].stand_in)
+    monkeypatch.setitem(channels._parts, "doubled", doubled)
+    ways = "screenshot", AS_SAVED, "doubled"
+    plan = Plan(surrogates=(Tint.name,), channels=ways, held=4, few=4, exact=ways, found=ways)
+    rows = [row for row in shield.verify_photo(small, small, plan=plan).report.effects if row.picture == PROTECTED]
+    assert {(row.channel, row.frame) for row in rows} == {(way, kind) for way in ways for kind in frames.kinds}
+    assert {(row.channel, row.frame): round(row.distance, 3) for row in rows if row.frame in (EXACT, HELD)} == {
+        (way, kind): 0 for way in ways for kind in (EXACT, HELD)
+    }
+
+
+def test_seen_is_what_the_recipe_says_that_the_search_asked(small):
+    """Not what it asks where nobody says anything else."""
+    recipe = shield.Recipe(surrogates=("identity",))
+    assert shield.Recipe().surrogates == ("stargan",)
+    plan = dataclasses.replace(SAVED, surrogates=("stargan", "identity"))
+    rows = shield.verify_photo(small, darkened(small, 40), recipe=recipe, plan=plan).report.effects
+    assert {(row.surrogate, row.seen) for row in rows} == {("stargan", False), ("identity", True)}
 
 
 def test_rows_cover_what_the_plan_says_once(report):
@@ -187,6 +444,24 @@ def test_a_change_beyond_the_recipes_levels_does_not_keep_the_bound(report):
     assert not dataclasses.replace(report, recipe=recipe | {"levels": 1}).bound_kept
     lossy = dataclasses.replace(report.protected, format="jpeg")
     assert dataclasses.replace(report, recipe=recipe | {"levels": 1}, protected=lossy).bound_kept
+
+
+def test_the_worst_face_decides_on_the_bound(tinted):
+    report = tinted.report
+
+    def with_lpips(*values):
+        (face,) = report.faces
+        faces = [
+            dataclasses.replace(face, visibility=dataclasses.replace(face.visibility, face_lpips=v)) for v in values
+        ]
+        return dataclasses.replace(report, faces=tuple(faces), recipe={"face_lpips": 0.05, "levels": 30})
+
+    assert with_lpips(0.01, 0.06, 0.02).face_lpips == 0.06
+    assert not with_lpips(0.01, 0.06, 0.02).bound_kept
+    assert not with_lpips(0.051).bound_kept
+    assert with_lpips(0.05, 0.01).bound_kept  # at most: the bound itself is allowed
+    lossy = dataclasses.replace(report.protected, format="jpeg")
+    assert not dataclasses.replace(with_lpips(0.06), protected=lossy).bound_kept
 
 
 def test_json_is_strict_and_complete(report, small):
@@ -313,6 +588,29 @@ def test_the_detector_judges_the_photos_and_every_manipulation(report):
     assert all(0 <= row.probability <= 1 and row.verdict in ("real", "fake", "unsure") for row in report.detections)
     assert rows["protected"][0].probability == pytest.approx(rows["original"][0].probability, abs=0.3)
     assert json.loads(report.to_json())["detections"][0]["picture"] == "original"
+
+
+def test_what_the_detector_says_is_of_the_very_pictures(small, tint):
+    """Each probability worked out again, one picture after the other."""
+
+    def probability(pixels, face):
+        crop = warp(to_tensor(pixels), face, SIZE)
+        return probability_of(float(Shipped().log_odds(crop)))
+
+    # A chequered change, as a generator leaves one, so that the detector minds.
+    chequered = np.clip(small + 8 * (np.indices(small.shape).sum(0) % 2 * 2 - 1), 0, 255).astype(np.uint8)
+    found = shield.verify_photo(small, chequered, plan=dataclasses.replace(SAVED, surrogates=(Tint.name,)))
+    (face,), edge = detect(small), Tint.size
+    expected = {("original", None): probability(small, face), ("protected", None): probability(chequered, face)}
+    for one in found.manipulations:
+        expected["manipulated", one.edit] = probability(one.clean, whole_picture(edge, edge))
+        expected["broken", one.edit] = probability(one.broken, whole_picture(edge, edge))
+    rows = {(row.picture, row.edit): row for row in found.report.detections}
+    assert rows.keys() == expected.keys()
+    for key, row in rows.items():
+        assert row.probability == pytest.approx(expected[key], abs=1e-3), key
+        assert row.verdict == called(row.probability)
+    assert np.ptp([row.probability for row in rows.values()]) > 0.1
 
 
 def test_the_detectors_sentence_counts(report):

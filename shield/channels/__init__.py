@@ -5,7 +5,7 @@ from shield.channels import none, jpeg, webp, half, blur, social, screenshot, no
 from shield.channels.channel import AGREEMENT, Channel, Pixels, Transform, View, channels, load_channel, verified
 from shield.channels.codec import Codec
 from shield.channels.none import AS_SAVED, AsSaved
-from shield.channels.road import road
+from shield.channels.roads import road
 
 __all__ = [
     "AGREEMENT",
