@@ -1,6 +1,7 @@
 """What every test may use: the portrait, the processor, the networks of models/ loaded once, shared/ where it is."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from shield.faces import Face, detect
 from shield.lpips import Lpips, load_lpips
 from shield.photo import Photo, read
 from shield.surrogates import Surrogate, load_surrogate, surrogate
-from shield.verify import Plan
+from shield.verify import PLAN, Plan
 
 # One thread whatever the machine: sums keep their order, and with it their last bit, and the small tensors of most
 # tests are done long before threads on a busy machine have found one another.
@@ -76,6 +77,15 @@ def photo(tmp_path: Path, small: NDArray[np.uint8]) -> Path:
 def brief() -> Plan:
     """Verification by two networks after two channels in few frames, for tests of what comes before and after it."""
     return Plan(surrogates=("stargan", "identity"), channels=("none", "jpeg75"), held=2, few=1, found=())
+
+
+@pytest.fixture(scope="module")
+def briefly(brief: Plan) -> Iterator[None]:
+    """The same wherever nobody names a plan, as front ends do not."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in vars(brief).items():
+            patch.setitem(vars(PLAN), name, value)
+        yield
 
 
 @pytest.fixture

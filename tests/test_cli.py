@@ -28,7 +28,7 @@ def listing(folder):
     return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
-def test_what_is_left_out_of_a_photo_is_said(tmp_path, small, brief):
+def test_what_is_left_out_of_a_photo_is_said(tmp_path, small, briefly):
     pages = [Image.fromarray(small), Image.fromarray(255 - small)]
     path, protected = tmp_path / "pages.tif", tmp_path / "me.png"
     pages[0].save(path, save_all=True, append_images=pages[1:])
@@ -214,7 +214,7 @@ def test_verify_refuses_photos_of_different_size(photo, tmp_path):
     assert "differ in size" in result.stderr
 
 
-@pytest.mark.parametrize("when", ["shield.pipeline._fit", "shield.files.os.replace"])
+@pytest.mark.parametrize("when", ["shield.pipeline.fit", "shield.files.os.replace"])
 def test_ctrl_c_leaves_nothing(photo, when):
     code = (
         "import os, signal, unittest.mock as mock; from shield.__main__ import main\n"

@@ -29,7 +29,7 @@ from shield.cli import app
 from shield.errors import InputError, PhotoError, RecipeError, WeightsError
 from shield.surrogates import Surrogate, imported, load_surrogate, load_surrogates, own, surrogates
 from shield.surrogates import surrogate as room
-from shield.verify import verification
+from shield.verify import PLAN
 from shield.weights import imported_models, load_tensors, user_models_folder
 
 if sys.version_info >= (3, 11):
@@ -164,7 +164,8 @@ def test_without_a_name_or_size_family_and_file_make_them(home: Path, tmp_path: 
 @pytest.fixture
 def one_channel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verification tries every network on the file as it is saved, and after nothing else."""
-    monkeypatch.setattr(verification, "channels", {"none": verification.channels["none"]})
+    for name, value in {"channels": ("none",), "frames": ("exact",)}.items():
+        monkeypatch.setitem(vars(PLAN), name, value)
 
 
 def test_protect_and_verify_use_an_imported_model(mine: Path, photo: Path, one_channel: None) -> None:
@@ -474,6 +475,7 @@ def surrogate(other_parts: None, checkout: Path) -> Surrogate:
     return load_surrogate("fade", CPU)
 
 
+pair = test_surrogates.pair  # a fixture of theirs
 for _name, _promise in vars(test_surrogates).items():
     if _name.startswith("test_") and "surrogate" in inspect.signature(_promise).parameters:
         globals()[_name] = _promise
@@ -523,7 +525,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_parts: None) 
         "fails": "facelab:fails",
     }
     rows = "\n".join(f"{name} = {target}" for name, target in points.items())
-    (info / "entry_points.txt").write_text(f"[shield.SURROGATES]\n{rows}\n")
+    (info / "entry_points.txt").write_text(f"[shield.surrogates]\n{rows}\n")
     module = tmp_path / "site" / "facelab" / "__init__.py"
     module.parent.mkdir()
     module.write_text(

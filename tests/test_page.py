@@ -123,7 +123,7 @@ def results(temporary):
     return sorted(temporary.glob("shield-page-*/results/*"))
 
 
-@pytest.mark.usefixtures("brief")
+@pytest.mark.usefixtures("briefly")
 def test_an_example_is_protected_end_to_end_with_the_bytes_of_the_api(visit, checkout):
     page = visit()
     page.locator("#examples button").nth(1).click()

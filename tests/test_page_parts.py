@@ -179,7 +179,7 @@ def folders():
     return set(private.RESULTS.iterdir())
 
 
-def test_what_is_left_out_of_a_photo_is_shown_and_is_no_html(small, brief, tmp_path):
+def test_what_is_left_out_of_a_photo_is_shown_and_is_no_html(small, briefly, tmp_path):
     original = replace(open_photo(small), notes=("Of its <3> pages one is left.",))
     result = shown("me", shield.verify_photo(original, small), tmp_path, {})
     assert "Of its &lt;3&gt; pages one is left." in result.verdict

@@ -36,11 +36,8 @@ with open("log.json", "w") as file:
 """
 LIBRARY = """
 import shield
-from shield.surrogates import load_surrogate
-from shield.verify import verification
-verification.channels = {"none": verification.channels["none"]}
-verification.load_surrogates = lambda place: [load_surrogate("stargan", place)]
-shield.protect_file("me.jpg", recipe=shield.Recipe(steps=1))
+plan = shield.Plan(surrogates=("stargan",), channels=("none",), held=1, few=1)
+shield.protect_file("me.jpg", recipe=shield.Recipe(steps=1), plan=plan)
 shield.detect("me.jpg")
 """
 PAGE = """

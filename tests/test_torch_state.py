@@ -91,7 +91,7 @@ def test_threads_share_what_is_shared() -> None:
 
 
 @pytest.fixture(scope="module")
-def usual(small: NDArray[np.uint8], brief: None) -> bytes:
+def usual(small: NDArray[np.uint8], briefly: None) -> bytes:
     return shield.protect(small, RECIPE).data
 
 
