@@ -17,7 +17,7 @@ from shield import batch
 from shield.cli import app
 from shield.photo import decode, encode, open_photo, output_format
 from shield.results import Protection, space_for
-from shield.verify import PROTECTED, Effect, Report, Verification
+from shield.verify import HELD, PROTECTED, Effect, Report, Verification
 from shield.verify.report import SCHEMA, FaceReport, FileReport
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
@@ -38,8 +38,8 @@ def stand_in(source: Any, recipe: shield.Recipe | None = None, *_: object) -> Pr
     names = [
         FileReport(n, photo.sha256, kind, photo.width, photo.height) for n in (photo.path and photo.path.name, None)
     ]
-    face = FaceReport((0, 0, 9, 9), 1.0, 9.0, FaceVisibility(0.01, {256: 0.01}, 40.0, 0.99, 3), 0.01)
-    effect = Effect(0, "stargan", "old", True, PROTECTED, "none", 1.0, 0.05, True, 1.0, 1.0, 1.0)
+    face = FaceReport((0, 0, 9, 9), 1.0, 9.0, FaceVisibility(0.01, {256: 0.01}, 0.01, 0.02, 1.0, 40.0, 0.99, 3), 0.01)
+    effect = Effect(0, "stargan", "old", True, PROTECTED, "none", HELD, 1, 1.0, 0.05, 1.0, True, 1.0, 1.0, 1.0)
     visible = PhotoVisibility(0.01, 40.0, 0.99, 3, 0)
     report = Report(SCHEMA, recipe.settings(), *names, (face,), visible, (effect,), (), {}, {}, {}, {})
     return Protection(photo, decode(data), data, Verification(report, photo.pixels, photo.pixels, ()))

@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from torch import Generator, Tensor
 
 from shield.channels import AGREEMENT, AS_SAVED, Channel, Transform, View, channels, load_channel, road, verified
@@ -218,6 +218,36 @@ def test_jpeg_channels_are_real_codecs_ordered_by_quality(small: np.ndarray) -> 
     file = BytesIO()
     Image.fromarray(small).save(file, "JPEG", quality=75, subsampling="4:2:0")
     assert (channels["jpeg75"].apply(small) == np.asarray(Image.open(file))).all()
+
+
+def test_channels_do_what_the_web_does_and_as_much_of_it(portrait: np.ndarray) -> None:
+    """Beside Pillow's own words; where a size has to be met again, the filter may be another."""
+    image = Image.fromarray(portrait[200:700, 250:730])
+
+    def coded(picture: Image.Image, kind: str, quality: int, **options: str) -> np.ndarray:
+        file = BytesIO()
+        picture.save(file, kind, quality=quality, **options)
+        return np.asarray(Image.open(file).convert("RGB"))
+
+    def sized(width: int, height: int) -> Image.Image:
+        return image.resize((width, height), Image.Resampling.LANCZOS)
+
+    wide = image.resize((2160, 1200))
+    expected = {
+        **{f"jpeg{quality}": coded(image, "JPEG", quality, subsampling="4:2:0") for quality in (90, 75, 50)},
+        "none": np.asarray(image),
+        "webp75": coded(image, "WEBP", 75),
+        "blur": np.asarray(image.filter(ImageFilter.GaussianBlur(1))),
+        "half": np.asarray(sized(240, 250).resize(image.size, Image.Resampling.BICUBIC)),
+        "screenshot": np.asarray(sized(360, 375)),
+        "social": coded(wide.resize((1080, 600), Image.Resampling.LANCZOS), "JPEG", 75, subsampling="4:2:0"),
+    }
+    assert expected.keys() == {*verified()}
+    for name, pixels in expected.items():
+        result = channels[name].apply(np.asarray(wide if name == "social" else image))
+        assert result.shape == pixels.shape, name
+        off = np.abs(result.astype(int) - pixels).mean()
+        assert off < 0.5 if name in ("half", "screenshot", "social") else off == 0, name
 
 
 def test_social_shrinks_only_large_photos(portrait_photo: Photo) -> None:

@@ -240,8 +240,9 @@ def test_no_terminal_is_too_narrow_for_a_column(width, monkeypatch):
     monkeypatch.setattr(cli, "console", console)
     names = ["cyclegan, unseen", "ganimation, unseen", "identity, unseen", "stargan", "stargan-hardened-gd"]
     titles = [*names, "control: saved only", "control: noise"]
-    report = Mock(table=lambda: {t: {"none": (n, 99)} for n, t in enumerate(titles, 1)}, channels=lambda: ["none"])
+    row = "as saved, found:centerface"
+    report = Mock(table=lambda: {t: {row: n / 100} for n, t in enumerate(titles, 1)}, row_titles=lambda: (row,))
     console.print(cli._table("disrupted after", report))
     shown = console.file.getvalue()
-    assert all(f"{n}/99" in shown for n in range(1, len(titles) + 1))
+    assert all(f"{n}%" in shown for n in range(1, len(titles) + 1))
     assert max(map(len, shown.splitlines())) <= width

@@ -12,7 +12,7 @@ from shield.channels import AS_SAVED
 from shield.faces import Face, detect, find_again, finding, pose
 from shield.faces.aligners import aligners
 from shield.faces.face import distance
-from shield.verify.report import PROTECTED, Effect, FaceReport, FileReport, Report
+from shield.verify.report import HELD, PROTECTED, Effect, FaceReport, FileReport, Report
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
 Pixels = NDArray[np.uint8]
@@ -142,7 +142,7 @@ def test_a_report_warns_of_a_doubted_face_and_of_no_other() -> None:
     sure = FaceReport((0, 0, 9, 9), 0.9, 12.0, visible, 0.0, "centerface")
     doubtful = replace(sure, doubt="detector and landmarks see its points 0.9 eye distances apart")
     file = FileReport(None, "", "png", 9, 9)
-    effect = Effect(0, "toy", "edit", True, PROTECTED, AS_SAVED, 1.0, 0.5, True, None, None, None)
+    effect = Effect(0, "toy", "edit", True, PROTECTED, AS_SAVED, HELD, 1, 1.0, 0.5, 1.0, True, None, None, None)
     report = Report(
         3,
         None,
