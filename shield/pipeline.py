@@ -53,16 +53,24 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A photo as it may be saved."""
+    """A photo as it may be saved. ``file``: where it was saved already; then ``photo`` may have other pixels."""
 
     photo: Photo
     format: str
     recipe: Recipe
+    file: bytes | None = None
 
     @cached_property
     def data(self) -> bytes:
         """The file."""
+        if self.file is not None:
+            return self.file
         return encode(self.photo, self.format, quality=self.recipe.quality, keep_exif=self.recipe.keep_exif)
+
+    def showing(self, pixels: Pixels) -> "Candidate":
+        """The same with other pixels. Of a lossy file they are not kept beside it: large photos are large."""
+        changed = replace(self, photo=self.photo.with_pixels(pixels))
+        return replace(self, file=changed.data) if FORMATS[self.format].lossy else changed
 
     def reopened(self) -> Pixels:
         """What the file shows; a lossless one need not be made for that."""
@@ -222,8 +230,7 @@ def _fit(original: Candidate, regions: Sequence[Region], changes: Sequence[Tenso
     photo, recipe = original.photo, original.recipe
 
     def attempt(factors: Sequence[float]) -> tuple[Candidate, list[bool]]:
-        pixels = _composed(photo.pixels, regions, changes, factors, recipe.levels)
-        candidate = replace(original, photo=photo.with_pixels(pixels))
+        candidate = original.showing(_composed(photo.pixels, regions, changes, factors, recipe.levels))
         return candidate, obeys(candidate)
 
     candidate, inside = attempt([1.0] * len(regions))
