@@ -364,8 +364,8 @@ def test_presets():
 
 
 def test_the_recipes_device_is_the_verifications_too(small, monkeypatch):
-    asked = Mock(side_effect=shield.verify)
-    monkeypatch.setattr(pipeline, "verify", asked)
+    asked = Mock(side_effect=shield.verify_photo)
+    monkeypatch.setattr(pipeline, "verify_photo", asked)
     shield.protect(small, replace(QUICK, steps=1, device="cpu"))
     assert asked.call_args.kwargs["device"] == "cpu"
 
