@@ -474,6 +474,7 @@ def surrogate(other_parts: None, checkout: Path) -> Surrogate:
     return load_surrogate("fade", CPU)
 
 
+pair = test_surrogates.pair  # a fixture of theirs
 for _name, _promise in vars(test_surrogates).items():
     if _name.startswith("test_") and "surrogate" in inspect.signature(_promise).parameters:
         globals()[_name] = _promise

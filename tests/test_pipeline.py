@@ -36,7 +36,7 @@ def protected(small, brief):
 @pytest.fixture
 def unverified(protected, monkeypatch):
     """Only the bytes matter, or what happens on the way: half of the time would go into measuring them."""
-    monkeypatch.setattr(pipeline, "verify", lambda *_, **__: protected.verification)
+    monkeypatch.setattr(pipeline, "verify_photo", lambda *_, **__: protected.verification)
 
 
 def reopened(protection):
@@ -424,7 +424,7 @@ def test_presets():
 
 def test_the_recipes_device_is_the_verifications_too(small, protected, monkeypatch):
     asked = Mock(return_value=protected.verification)
-    monkeypatch.setattr(pipeline, "verify", asked)
+    monkeypatch.setattr(pipeline, "verify_photo", asked)
     shield.protect(small, replace(QUICK, steps=1, device="cpu"))
     assert asked.call_args.kwargs["device"] == "cpu"
 

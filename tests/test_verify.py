@@ -16,12 +16,13 @@ from shield.bounds import FaceLpips
 from shield.detection import Shipped, called, probability_of
 from shield.detection.network import SIZE
 from shield.faces import PORTRAIT, crop_matrix, detect, warp, whole_picture
+from shield.files import report_paths
 from shield.lpips import load_lpips
 from shield.objectives import l2
 from shield.photo import FORMATS, from_array, resaved, to_tensor
 from shield.region import region_of
 from shield.surrogates import load_surrogate
-from shield.verify import controls, effects, report_path, sheet, verification, visibility
+from shield.verify import controls, effects, sheet, verification, visibility
 from shield.verify.channels import Channel, channels, unchanged
 
 CPU = torch.device("cpu")
@@ -282,7 +283,7 @@ def test_the_resaved_control_is_the_original_in_a_file_like_the_protected_one(ki
     assert (pictures["protected"] == reopened(path.read_bytes())).all()
     assert report.protected.format == kind
     beside = dataclasses.replace(report, original=dataclasses.replace(report.original, sha256=original.sha256))
-    report_path(path).write_text(beside.to_json())
+    report_paths(path)[0].write_text(beside.to_json())
     assert (brisk(original, path)[1]["resaved"] == pictures["resaved"]).all()
 
 
