@@ -44,7 +44,7 @@ MAY_USE = {
     "recipe": "attacks bounds device errors objectives photo surrogates transforms",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds detection device errors faces lpips objectives photo recipe region registry surrogates "
+    "verify": "bounds detection device errors faces formats lpips objectives photo recipe region registry surrogates "
     "universal web weights",
     "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region surrogates "
     "transforms universal verify masking",
