@@ -273,7 +273,7 @@ def _obeying(pixels: Pixels, regions: Sequence[Region], recipe: Recipe) -> Obeys
 
 def _refuse_if_saving_alone_exceeds(original: Candidate, obeys: Obeys) -> None:
     limit = original.recipe.face_lpips
-    if FORMATS[original.format].lossy and not all(obeys(original)):
+    if FORMATS[original.format].lossy and not all(obeys(replace(original))):  # a copy, whose file is not kept
         raise BoundError(
             f"Saving this photo already changes a face by more than the bound (face LPIPS {limit:g}); "
             "choose --format png, a higher quality or a stronger preset."

@@ -48,8 +48,8 @@ MAY_USE = {
     "recipe": "attacks bounds device errors objectives photo surrogates transforms",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds detection device errors faces files lpips objectives photo recipe region registry surrogates "
-    "torch_state universal web weights",
+    "verify": "bounds detection device errors faces files formats lpips objectives photo recipe region registry "
+    "surrogates torch_state universal web weights",
     "results": "files photo verify",
     "pipeline": "attacks bounds device disruption errors faces lpips objectives photo recipe region results "
     "surrogates torch_state transforms universal verify masking",

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
 from PIL import Image, ImageFilter
 
+from shield.formats import pixels_of
 from shield.registry import Registry
 from shield.verify import framing
 from shield.web import (
@@ -59,24 +59,24 @@ def _resized(image: Image.Image, factor: float) -> Image.Image:
 def half(pixels: Pixels) -> Pixels:
     """Half size and back."""
     image = Image.fromarray(pixels)
-    return np.asarray(_resized(image, HALF).resize(image.size, Image.Resampling.BICUBIC))
+    return pixels_of(_resized(image, HALF).resize(image.size, Image.Resampling.BICUBIC))
 
 
 def screenshot(pixels: Pixels) -> Pixels:
     """Shown smaller on a screen and captured without loss."""
-    return np.asarray(_resized(Image.fromarray(pixels), SCREENSHOT))
+    return pixels_of(_resized(Image.fromarray(pixels), SCREENSHOT))
 
 
 def blur(pixels: Pixels) -> Pixels:
     """Gaussian blur of one pixel."""
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(BLUR_SIGMA)))
+    return pixels_of(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(BLUR_SIGMA)))
 
 
 def social(pixels: Pixels, long_side: int | None = None) -> Pixels:
     """What a social network does to a photo with this long side, or to all of one: at most 1080 px, JPEG 75."""
     factor = min(1.0, SOCIAL_SIDE / (long_side or max(pixels.shape[:2])))
     image = Image.fromarray(pixels)
-    return jpeg(np.asarray(_resized(image, factor)), SOCIAL_QUALITY)
+    return jpeg(pixels_of(_resized(image, factor)), SOCIAL_QUALITY)
 
 
 channels.register(AS_SAVED)(Channel(unchanged))
