@@ -24,16 +24,24 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A photo as it may be saved."""
+    """A photo as it may be saved. ``file``: where it was saved already; then ``photo`` may have other pixels."""
 
     photo: Photo
     format: str
     recipe: Recipe
+    file: bytes | None = None
 
     @cached_property
     def data(self) -> bytes:
         """The file."""
+        if self.file is not None:
+            return self.file
         return encode(self.photo, self.format, quality=self.recipe.quality, keep_exif=self.recipe.keep_exif)
+
+    def showing(self, pixels: Pixels) -> "Candidate":
+        """The same with other pixels. Of a lossy file they are not kept beside it: large photos are large."""
+        changed = replace(self, photo=self.photo.with_pixels(pixels))
+        return replace(self, file=changed.data) if FORMATS[self.format].lossy else changed
 
     def reopened(self) -> Pixels:
         """What the file shows; a lossless one need not be made for that."""
@@ -58,7 +66,7 @@ def measured(pixels: Pixels, regions: Sequence[Region], recipe: Recipe) -> Exces
 
 def refuse_if_saving_alone_exceeds(original: Candidate, excesses: Excesses) -> None:
     """Raises BoundError where a lossy file changes a face by more than the bound before shield changes anything."""
-    if FORMATS[original.format].lossy and max(excesses(original)) > 0:
+    if FORMATS[original.format].lossy and max(excesses(replace(original))) > 0:  # a copy, whose file is not kept
         raise BoundError(
             "Saving this photo already changes a face by more than the bound "
             f"(face LPIPS {original.recipe.face_lpips:g}); choose --format png, a higher quality or a stronger preset."
@@ -74,7 +82,7 @@ def fit(original: Candidate, regions: Sequence[Region], changes: Sequence[Tensor
     factors = [1.0] * len(regions)
     for _ in range(ATTEMPTS):
         pixels = _composed(original.photo.pixels, regions, changes, factors, original.recipe.levels)
-        candidate = replace(original, photo=original.photo.with_pixels(pixels))
+        candidate = original.showing(pixels)
         beyond = excesses(candidate)
         if max(beyond) <= 0:
             return candidate.data

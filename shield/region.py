@@ -16,7 +16,7 @@ from shield.photo import STRIP, shrink, to_levels
 LARGEST = 512  # px: side of the portrait framing in the working copy; the cost of a search does not grow beyond it
 GRID = 16  # px: JPEG works in squares of this side, where colour is kept at half size
 MARGIN = 64  # px: nothing further away reaches a pixel on a file's way
-ROOM = 0.25  # of the largest framing's side: for frames that see the face elsewhere, larger and turned
+ROOM = 0.15  # of the largest framing's side: for frames that see the face elsewhere, larger and turned
 FADE = 0.08  # of the framing's side: over this width the change fades out towards the region's border
 
 

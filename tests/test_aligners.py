@@ -1,5 +1,8 @@
 """Every aligner keeps the contract: where faces and their points are, in the same px, whatever finds them."""
 
+import tarfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,6 +10,7 @@ from PIL import Image
 
 from shield.faces import Face
 from shield.faces.aligners import aligners
+from shield.faces.aligners.landmarks import read_points
 from shield.faces.aligners.passes import SMALLEST
 from shield.faces.face import distance
 from shield.registry import Registry
@@ -77,6 +81,29 @@ def test_a_mirrored_photo_gives_mirrored_points(name: str, portrait: Pixels) -> 
     assert back.mean(0) == pytest.approx(points_of(face).mean(0), abs=0.05 * face.eye_distance)
 
 
+def mosaics(folder: Path) -> list[Pixels]:
+    """Two pictures of 5 x 5 faces of 128 px each."""
+    with tarfile.open(folder / "lfw.tar") as archive:
+        members = [member for member in archive if member.isfile()][:: 12688 // 50][:50]
+        files = [archive.extractfile(member) for member in members]
+        faces = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files if file is not None])
+    return list(faces.reshape(2, 5, 5, 128, 128, 3).transpose(0, 1, 3, 2, 4, 5).reshape(2, 640, 640, 3))
+
+
+@every_aligner
+def test_points_lie_neither_to_the_left_nor_to_the_right(name: str, shared: Path) -> None:
+    """What is not symmetrical in the median of many faces and their mirror images is a fault of coordinates."""
+    sums = []
+    for pixels in mosaics(shared / "data" / "faces"):
+        mirrored = aligners[name](np.ascontiguousarray(pixels[:, ::-1]))
+        for face in aligners[name](pixels):
+            points = points_of(face).mean(0)
+            others = [points_of(other).mean(0) + points - (640, 0) for other in mirrored]
+            sums += [x for x, y in others if abs(x) < 30 and abs(y - 2 * points[1]) < 30]
+    assert len(sums) > 40
+    assert abs(np.median(sums)) / 2 < 0.5  # px, of faces that are 60 px high
+
+
 @every_aligner
 @pytest.mark.parametrize("enlarged", [2, 3])
 def test_a_photo_enlarged_px_by_px_gives_the_points_of_its_outer_corner_coordinates(
@@ -107,3 +134,9 @@ def test_small_faces_in_a_large_photo_are_found(name: str, portrait: Pixels) -> 
     canvas[1200:1400, 1150:1350] = resized(portrait, 200)  # a face of 86 px, over the border of two tiles
     (face,) = aligners[name](canvas)
     assert (points_of(face).mean(0) - (1150, 1200)) / 200 == pytest.approx(np.array([0.51, 0.452]), abs=0.02)
+
+
+@pytest.mark.parametrize("degrees", [-60, 40, 75])
+def test_landmarks_come_to_the_same_points_from_a_frame_that_is_off(degrees: int, small: Pixels) -> None:
+    (face,) = aligners["landmarks"](small)
+    assert distance(read_points(small, face.reframed((0.05, -0.05), 1.1, degrees)), face) < 0.06

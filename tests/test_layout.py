@@ -50,7 +50,7 @@ MAY_USE = {
     "recipe": "attacks bounds channels device errors objectives photo surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds channels detection device errors faces files frames lpips objectives photo recipe region "
+    "verify": "bounds channels detection device errors faces files formats frames lpips objectives photo recipe region "
     "registry surrogates torch_state universal visibility weights",
     "results": "files photo verify",
     "search": "attacks bounds channels device disruption errors faces frames lpips masking objectives photo recipe "

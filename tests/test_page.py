@@ -57,7 +57,7 @@ def address(checkout, temporary):
             time.sleep(0.2)
     yield url
     server.send_signal(signal.SIGTERM)
-    server.communicate(timeout=30)
+    server.wait(timeout=60)  # its standard input stays open: closed, it would be killed amid its tidying up
     assert list(temporary.glob("shield-page-*")) == []  # uploads and results went with the server
 
 

@@ -445,6 +445,7 @@ def surrogate(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Sur
     return imported(tensors, request.param, tmp_path, size=64)  # at 32 px pix2pixHD normalises over four numbers
 
 
+pair = test_surrogates.pair  # a fixture of theirs
 for _name, _promise in vars(test_surrogates).items():
     if _name.startswith("test_") and "surrogate" in inspect.signature(_promise).parameters:
         globals()[_name] = _promise

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 import shield
+from shield import torch_state
 from shield.errors import ProcessError
 from shield.surrogates import surrogate
 from shield.torch_state import own_torch_state
@@ -146,6 +147,7 @@ child.join()
 
 
 def test_a_fork_of_a_process_with_one_thread_may_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_state, "_shared", torch_state._Shared())  # what this process is told here is not true
     with own_torch_state():  # the tests have one thread
         pass
     monkeypatch.setattr("os.getpid", lambda: 1)

@@ -52,7 +52,9 @@ from shield.training.universal import CPU, HELD_OUT, LOOK, UniversalRecipe, Univ
 from shield.universal import SIZE as UNIVERSAL_SIZE
 from shield.universal import TENSOR
 
-SIZE, STEPS = 128, 20  # px: half of it is the smallest that the critic's six strides leave a pixel of
+SIZE = 128  # px: half of it is the smallest that the critic's six strides leave a pixel of
+STEPS, HALVED, LAST = 12, 7, 5  # of a run, of which at half size, and the last before it is interrupted, in a lesson
+LEARNING = 20  # steps in which something is learnt
 NAMES = ("Smiling", *ATTRIBUTES, "Eyeglasses", "Gray_Hair")
 TINY: dict[str, Any] = {
     "width": 4,
@@ -66,11 +68,11 @@ TINY: dict[str, Any] = {
     "seed": 3,
 }
 RECIPES: dict[str, Optimisation] = {
-    "cyclegan": CycleGANRecipe(size=SIZE, small_steps=12, **TINY),
-    "ganimation": GANimationRecipe(size=SIZE, small_steps=12, **TINY),
-    "stargan": StarGANRecipe(size=SIZE, small_steps=12, **TINY),
-    "stargan-hardened-g": StarGANRecipe(size=SIZE, small_steps=12, **TINY, hardening=HARDENINGS["g"]),
-    "stargan-hardened-gd": StarGANRecipe(size=SIZE, small_steps=12, **TINY, hardening=HARDENINGS["gd"]),
+    "cyclegan": CycleGANRecipe(size=SIZE, small_steps=HALVED, **TINY),
+    "ganimation": GANimationRecipe(size=SIZE, small_steps=HALVED, **TINY),
+    "stargan": StarGANRecipe(size=SIZE, small_steps=HALVED, **TINY),
+    "stargan-hardened-g": StarGANRecipe(size=SIZE, small_steps=HALVED, **TINY, hardening=HARDENINGS["g"]),
+    "stargan-hardened-gd": StarGANRecipe(size=SIZE, small_steps=HALVED, **TINY, hardening=HARDENINGS["gd"]),
 }
 
 FAMILIES: dict[str, Family] = {"cyclegan": BOTH_WAYS, "ganimation": GANIMATION}  # and StarGAN
@@ -155,7 +157,7 @@ class InterruptedTrainingError(Exception):
 
 
 def interrupt(step: int, steps: int, losses: dict[str, float], left: float) -> None:
-    if step == 9:
+    if step == LAST:
         raise InterruptedTrainingError
 
 
@@ -191,11 +193,11 @@ def equal(one: object, other: object) -> bool:
 def test_an_interrupted_run_resumes_to_the_very_same_weights(name: str, runs: Runs, tmp_path: Path) -> None:
     with pytest.raises(InterruptedTrainingError):
         train(training(name), tmp_path, samples(), minutes_between=0, report=interrupt)
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 8
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == LAST - 1
     seen: list[int] = []
     again = training(name, seed=99)  # everything comes from the checkpoint
     assert train(again, tmp_path, samples(), resume=True, report=lambda step, *_: seen.append(step)) == STEPS
-    assert seen == list(range(9, STEPS + 1))
+    assert seen == list(range(LAST, STEPS + 1))
     assert equal(again.state_dict(), runs(name)[0].state_dict())
 
 
@@ -342,8 +344,8 @@ def test_the_attribute_network_learns_and_its_export_does_the_same() -> None:
     data.source[:], data.labels[:] = 0, 0.0
     data.faces[:], data.faces[bright] = 40, 200
     data.labels[bright] = 1.0
-    run = AttributesTraining(AttributesRecipe(batch=8, steps=STEPS, learning_rate=5e-3), data, False)
-    losses = [run.step(number)["loss"] for number in range(STEPS)]
+    run = AttributesTraining(AttributesRecipe(batch=8, steps=LEARNING, learning_rate=5e-3), data, False)
+    losses = [run.step(number)["loss"] for number in range(LEARNING)]
     assert np.median(losses[-7:]) < 0.3 * np.median(losses[:3])
     loaded = AttributeNet()
     loaded.load_state_dict(run.export())
@@ -355,7 +357,7 @@ def test_the_attribute_network_learns_and_its_export_does_the_same() -> None:
 
 
 def universal(faces: FaceSet | None = None, **changes: Any) -> UniversalTraining:
-    settings: dict[str, Any] = {"batch": 2, "steps": STEPS} | changes
+    settings: dict[str, Any] = {"batch": 2, "steps": LEARNING} | changes
     return UniversalTraining(UniversalRecipe(**settings), faces or smooth(64), [toy(1)])
 
 
@@ -365,7 +367,7 @@ def test_the_change_climbs_on_its_faces_and_on_those_held_out() -> None:
     with torch.no_grad():
         signs.network[TENSOR].sign_()
     by_chance = signs.look()["toy 1, held out"]
-    losses = [run.step(number) for number in range(STEPS)]
+    losses = [run.step(number) for number in range(LEARNING)]
     assert np.mean([loss["reached"] for loss in losses[-5:]]) > 10 * by_chance
     assert [set(loss) - {"reached"} for loss in losses] == [set()] * (LOOK - 1) + [{"toy 1, held out"}]
     assert losses[-1]["toy 1, held out"] > 10 * by_chance

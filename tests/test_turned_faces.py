@@ -93,14 +93,15 @@ def test_an_upright_face_costs_one_pass_and_its_points_hardly_move(
     assert face.side == pytest.approx(seen.side, rel=0.05)
 
 
-def test_of_two_faces_one_may_lie(upright: tuple[Pixels, Face]) -> None:
+@pytest.mark.parametrize("degrees", [90, 180])
+def test_of_two_faces_one_may_lie_or_stand_on_its_head(degrees: int, upright: tuple[Pixels, Face]) -> None:
     pixels, known = upright
-    lying = turned(resized(pixels, 300), 90)
+    lying = turned(resized(pixels, 300), degrees)
     canvas = np.full((SIDE, SIDE + 340, 3), 128, np.uint8)
     canvas[:, :SIDE], canvas[50:350, SIDE + 20 : SIDE + 320] = pixels, lying
     first, second = sorted(detect(canvas), key=lambda face: face.box[0])
     assert worst(first, np.array(known.points)) < WORST
-    points = turned_points(known.scaled(300 / SIDE), 90, lying, lying) + np.array((SIDE + 20, 50))
+    points = turned_points(known.scaled(300 / SIDE), degrees, lying, lying) + np.array((SIDE + 20, 50))
     assert worst(second, points) < WORST
 
 

@@ -2,20 +2,20 @@
 
 from functools import partial
 
-import numpy as np
 import torch
 from kornia.filters import gaussian_blur2d
 from PIL import Image, ImageFilter
 from torch import Generator, Tensor
 
 from shield.channels.channel import Channel, Pixels, View, channels
+from shield.formats import pixels_of
 
 SIGMA = 1.0  # px
 
 
 def blur(pixels: Pixels, sigma: float) -> Pixels:
     """Pixels (H, W, 3) blurred by ``sigma`` px."""
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
+    return pixels_of(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
 
 
 class Blur:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 
-import numpy as np
 import torch
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
@@ -20,6 +19,7 @@ from torch.nn import functional as F
 
 from shield.channels.channel import Pixels
 from shield.channels.sizes import shrunk
+from shield.formats import pixels_of
 from shield.photo import to_pixels, to_tensor
 
 BLOCK, CHROMA_BLOCK = 8, 16  # px: of a cosine transform; of it where colours are held at half size
@@ -32,7 +32,7 @@ def reopened(pixels: Pixels, format: str, **options: int | str) -> Pixels:
     """Pixels (H, W, 3) out of a file that Pillow writes with these options."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format, **options)
-    return np.asarray(Image.open(file).convert("RGB"))
+    return pixels_of(Image.open(file).convert("RGB"))
 
 
 @lru_cache

@@ -14,6 +14,9 @@ NAME, DETECTOR = "landmarks", "centerface"
 # The network was trained on upright faces in portrait framing. Each reading frames the next one better, until the
 # points stay where they are: two readings for an upright face, three or four for one on its side.
 READINGS, STILL = 4, 0.05  # at most; a point that moved by no more eye distances
+# Its answers lie one px of its input too far left: those for 1,592 faces and for their mirror images are 2.07 to
+# 2.14 px apart in the mean; and about as far too high, against where CenterFace sees the points.
+BIAS = 1.04 / SIZE
 
 
 @torch.no_grad()
@@ -21,7 +24,7 @@ def read_points(pixels: Pixels, face: Face) -> Face:
     """The face with the landmarks' five points, read in the frame of its own, then in that of the points read."""
     for _ in range(READINGS):
         points = landmark_network()(cut(pixels, face, SIZE, FRAMING))[0].double().numpy()
-        found = transformed(crop_matrix(face, FRAMING), five_points(points))
+        found = transformed(crop_matrix(face, FRAMING), five_points(points) + BIAS)
         before, face = face, replace(face, points=as_points(found), aligner=NAME)
         if distance(before, face) < STILL:
             break
