@@ -36,12 +36,12 @@ STARTS = (RANDOM, UNIVERSAL)
 # What the search goes through in turn by default. Each sees frames drawn anew.
 ROBUST = (AS_SAVED, AS_SAVED, "jpeg75")
 PLAIN = (AS_SAVED,)
-BALANCED = Strength(0.05, 0.07, 0.25, 1.05, 32, 3, "hard to see, right for most photos")
+BALANCED = Strength(0.05, 0.07, 0.20, 1.05, 32, 3, "hard to see, right for most photos")
 PRESETS: Mapping[str, Strength] = MappingProxyType(
     {
-        "subtle": Strength(0.02, 0.04, 0.15, 1.03, 24, 3, "hardest to see, holds least"),
+        "subtle": Strength(0.02, 0.04, 0.12, 1.03, 24, 3, "hardest to see, holds least"),
         "balanced": BALANCED,
-        "strong": Strength(0.10, 0.10, 0.35, 1.1, 48, 8, "holds most, may be seen"),
+        "strong": Strength(0.10, 0.10, 0.30, 1.1, 48, 8, "holds most, may be seen"),
     }
 )
 
@@ -50,7 +50,8 @@ PRESETS: Mapping[str, Strength] = MappingProxyType(
 class Recipe:
     """What to do to a photo. Same Recipe, photo, processor and number of threads: same bytes.
 
-    ``face_lpips``: the bound on every face's LPIPS in the saved file. ``levels``: the largest change of a value before
+    ``face_lpips``, ``flip``: the bounds on every face's LPIPS and mean FLIP in the saved file. ``loudest``, ``skin``:
+    what the search keeps FLIP's 99th percentile and the skin ratio to. ``levels``: the largest change of a value before
     encoding, in 8-bit levels. ``bound``: the shape of a change within these (a registered name). ``steered``: search
     where LPIPS is low, instead of only shrinking the change to the bound at the end. ``masked``: hide the change in
     texture, so that smooth places change by ``smooth`` levels at most (from ``levels`` on: anywhere), and in grey
@@ -112,6 +113,9 @@ class Recipe:
                 f"Name at least one transform to go through ({AS_SAVED!r} is just the saved file).",
             ),
             (0 < self.face_lpips <= 1, f"The face LPIPS is {self.face_lpips}; choose a bound above 0, at most 1."),
+            (0 < self.flip <= 1, f"The FLIP is {self.flip}; choose a bound above 0, at most 1."),
+            (0 < self.loudest <= 1, f"The loudest FLIP is {self.loudest}; choose a bound above 0, at most 1."),
+            (self.skin > 1, f"The skin ratio is {self.skin}; choose a bound above 1."),
             (1 <= self.levels <= 255, f"The largest change is {self.levels}; choose 1 to 255 levels."),
             (0 <= self.smooth <= 255, f"Smooth places change by {self.smooth}; choose 0 to 255 levels."),
             (self.start in STARTS, f"There is no start named {self.start!r}; choose from: {', '.join(STARTS)}."),

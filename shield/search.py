@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import Allowed, Begun, Bound, Coarse, Grey, Limits, Steered, Visible, bounds
+from shield.bounds import Allowed, Band, Begun, Bound, Grey, Limits, Steered, Visible, bounds
 from shield.channels import Codec, Pixels, Transform, View, road
 from shield.device import pick_device
 from shield.disruption import Disruption, InGrey, Target
@@ -22,8 +22,6 @@ from shield.recipe import Recipe
 from shield.region import Region
 from shield.surrogates import Surrogate, chosen, load_surrogate
 from shield.universal import universal_change
-
-GRAIN = 256  # px of the face's frame: a change is no finer, for no target looks closer
 
 
 @dataclass(frozen=True)
@@ -76,12 +74,9 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bou
     if recipe.masked or recipe.universal:  # the universal change was trained under the mask
         limits = Limits(recipe.levels, contrast_mask(working, recipe.levels, recipe.smooth) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
-    if face.side > GRAIN:
-        height, width = working.shape[-2:]
-        scale = GRAIN / face.side
-        bound = Coarse(bound, working, (max(1, round(height * scale)), max(1, round(width * scale))))
     if not (recipe.steered and recipe.searched):
         return bound
+    bound = Band(bound, working, face.side)
     allowed = Allowed(recipe.face_lpips, recipe.flip, recipe.loudest, recipe.skin)
     return Steered(bound, Visible(working, face, allowed, load_lpips(working.device)))
 

@@ -138,33 +138,15 @@ def test_changed_outside_counts_pixels_not_in_any_region(small):
     assert visibility.photo_visibility(canvas, other, [region], CPU).changed_outside == 15
 
 
-@pytest.mark.parametrize("name", ["jpeg75", "half", "blur", "social", "screenshot"])
-def test_the_faces_window_fares_as_the_whole_photo_does(small, name):
-    """What is far from the face costs nothing, and what is measured on the face is the same."""
-    canvas = np.pad(np.roll(small, 5, axis=1), ((400, 700), (500, 900), (0, 0)), mode="reflect")
-    height, width = canvas.shape[:2]
-    region = region_of(detect(small)[0].moved(-505, -400), width, height)
-    window = window_around([region], width, height)
-    assert window.of(canvas).size < 0.5 * canvas.size
-    near, way = window.moved(region), channels[name]
-    whole, part = way.apply(canvas), way.within(max(width, height)).apply(window.of(canvas))
-    surrogate = load_surrogate("stargan", CPU)
-    crops = [
-        effects.face_crop(sent, face.scaled(sent.shape[1] / of.shape[1], sent.shape[0] / of.shape[0]), surrogate, CPU)
-        for sent, face, of in ((whole, region.face, canvas), (part, near.face, window.of(canvas)))
-    ]
-    limit = 0.02 if name == "social" else 1e-4  # there the squares of the JPEG lie elsewhere
-    assert (crops[0] - crops[1]).abs().mean() < limit
-
-
-def test_verification_sends_the_faces_window_alone_through_channels(small, monkeypatch, brief):
+def test_verification_sends_the_faces_window_alone_through_channels(small, monkeypatch):
     sizes = []
-    seen = Channel(lambda pixels: sizes.append(pixels.shape) or pixels)
-    monkeypatch.setattr(verification, "channels", {"none": seen})
+    seen = Channel("looking", lambda pixels: sizes.append(pixels.shape) or pixels, channels["none"].stand_in)
+    monkeypatch.setitem(channels._parts, "looked at", seen)
     canvas = np.pad(small, ((0, 1200), (0, 1200), (0, 0)), mode="edge")
-    report = shield.verify_photo(canvas, canvas, recipe=shield.Recipe()).report
+    plan = Plan(surrogates=("identity",), channels=("looked at",), held=1, few=1, unseen=True, controls=("looked at",))
+    report = shield.verify_photo(canvas, canvas, recipe=shield.Recipe(), plan=plan).report
     assert len(sizes) == 3 and all(max(size) < 640 for size in sizes)
-    assert len(report.select(channel="none")) > 0 and report.original.width == canvas.shape[1]
+    assert len(report.select(channel="looked at")) > 0 and report.original.width == canvas.shape[1]
 
 
 def test_noise_of_a_grey_photo_is_grey(small):
@@ -678,9 +660,3 @@ def test_the_faces_window_fares_as_the_whole_photo_does(small, name):
     ]
     limit = 0.02 if name == "social" else 1e-4  # there the squares of the JPEG lie elsewhere
     assert (crops[0] - crops[1]).abs().mean() < limit
-
-
-def test_noise_of_a_grey_photo_is_grey(small):
-    grey = np.repeat(small[..., :1], 3, axis=2)
-    noisy, _ = controls.sign_noise(grey, [region_of(detect(grey)[0], 320, 320)], [0.03], 0, CPU)
-    assert (noisy != grey).any() and (noisy == noisy[..., :1]).all()

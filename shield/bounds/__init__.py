@@ -1,9 +1,9 @@
 """Bounds: how far the protected photo may go from the original. One file and one word here each."""
 
 from shield.bounds import l2, lab
+from shield.bounds.band import Band
 from shield.bounds.begun import Begun
 from shield.bounds.bound import Bound, Limits, Steered, bounds
-from shield.bounds.coarse import Coarse
 from shield.bounds.grey import Grey, as_grey
 from shield.bounds.linf import Linf
 from shield.bounds.lpips import FaceLpips, LpipsBound
@@ -12,9 +12,9 @@ from shield.bounds.visible import LOUDEST, Allowed, Visible, shrinkage
 __all__ = [
     "LOUDEST",
     "Allowed",
+    "Band",
     "Begun",
     "Bound",
-    "Coarse",
     "FaceLpips",
     "Grey",
     "Limits",

@@ -136,12 +136,14 @@ class Report:
     def bound_kept(self) -> bool | None:
         """Whether every face obeys the Recipe's bounds; None where the Recipe is not known.
 
-        In lossy files the codec's own changes come on top of the largest change, so there only LPIPS counts.
+        In lossy files the codec's own changes come on top of the largest change, so there only what is seen counts.
         """
         if self.recipe is None:
             return None
         levels = FORMATS[self.protected.format].lossy or self.photo.max_levels <= self.recipe["levels"]
-        return bool(levels and self.face_lpips <= self.recipe["face_lpips"])
+        seen = [face.visibility for face in self.faces]
+        limits = self.recipe["face_lpips"], self.recipe.get("flip", 1.0)  # older reports know no FLIP
+        return bool(levels and all(face.face_lpips <= limits[0] and face.flip <= limits[1] for face in seen))
 
     @property
     def worst_face(self) -> FaceReport:
