@@ -609,8 +609,8 @@ def _show(report: Report, stream: Console) -> None:
     bound = f" (bound {report.recipe['face_lpips']:g})" if report.recipe else ""
     faces = "one face" if len(report.faces) == 1 else f"{len(report.faces)} faces, the worst"
     stream.print(
-        f"Change: {faces}: LPIPS {face.face_lpips:.3f}{bound}, FLIP {face.flip:.3f}, PSNR {face.psnr:.1f} dB, SSIM {face.ssim:.3f}, "
-        f"at most {face.max_levels} levels.",
+        f"Change: {faces}: LPIPS {face.face_lpips:.3f}{bound}, FLIP {face.flip:.3f}, "
+        f"PSNR {face.psnr:.1f} dB, SSIM {face.ssim:.3f}, at most {face.max_levels} levels.",
         highlight=False,
     )
     for note in report.original.notes:

@@ -83,7 +83,7 @@ def test_wrinkles_raise_the_skin_ratio_more_the_deeper_they_are(aligned: Tensor)
     skin = Skin(aligned)
     ratios = [float(skin.ratio(wrinkles(aligned, levels))) for levels in (0, 2, 4, 8)]
     assert ratios == sorted(ratios)
-    assert ratios[2] > 1.2
+    assert ratios[2] > 1.15
 
 
 def test_smoothed_skin_lowers_it(aligned: Tensor) -> None:
@@ -111,7 +111,7 @@ def test_lpips_minds_wrinkles_less_than_grain_that_is_as_plain_to_the_skin_ratio
     """Why LPIPS is not enough by itself: the design's finding, on a plain case."""
     lines = wrinkles(aligned, 4)
     generator = torch.Generator().manual_seed(0)
-    grain = (aligned + 12 / 255 * (torch.rand(aligned.shape, generator=generator) - 0.5)).clamp(0, 1)
+    grain = (aligned + 20 / 255 * (torch.rand(aligned.shape, generator=generator) - 0.5)).clamp(0, 1)
     skin = Skin(aligned)
     assert float(skin.ratio(lines)) > float(skin.ratio(grain))
     assert float(lpips_network(aligned, lines)) < float(lpips_network(aligned, grain))
