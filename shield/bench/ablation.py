@@ -45,18 +45,20 @@ def cases(manipulators: Sequence[str]) -> dict[str, Recipe]:
     """What is compared, by name; every strength is put on top of it."""
     every = Recipe(surrogates=tuple(manipulators), format="png")
     plain = replace(every, transforms=PLAIN)
-    bare = replace(plain, steered=False, masked=False)  # shrunk to the face LPIPS only at the end
+    steered = replace(plain, attack="adam", classes="joint")
+    bare = replace(steered, steered=False)  # shrunk to what may be seen only at the end
     return {
         "fgsm, linf": replace(bare, attack="fgsm"),
         "pgd, linf": replace(bare, attack="pgd"),
         "mifgsm, linf": replace(bare, attack="mifgsm"),
         "adam, linf": bare,
         "adam, lab": replace(bare, bound="lab"),
-        "adam, l2 and lpips": replace(bare, bound="l2", steered=True),
-        "adam, lpips": replace(bare, steered=True),
-        "adam, lpips and mask": plain,
+        "adam, l2, steered": replace(bare, bound="l2", steered=True),
+        "adam, steered": steered,
+        "adam, steered and mask": replace(steered, masked=True),
+        "tangent": plain,
         "the same, robust": every,
-        "the same, one class after the other": replace(every, classes="iterative"),
+        "the same, all classes together": replace(every, classes="joint"),
     } | {
         f"robust, without {name}": replace(every, surrogates=tuple(n for n in manipulators if n != name))
         for name in manipulators
