@@ -192,13 +192,13 @@ def test_the_nearest_face_is_taken() -> None:
     assert nearest([FACE.moved(30, 0)], FACE) is nearest([], FACE) is None
 
 
-def test_the_shipped_aligner_finds_the_portrait_where_it_is(portrait: Pixels, portrait_face: Face) -> None:
+def test_the_shipped_aligners_find_the_portrait_where_it_is(portrait: Pixels, portrait_face: Face) -> None:
     scene = Scene(portrait, (portrait_face,))
-    moved = np.roll(portrait, (-4, 6), axis=(0, 1))
+    moved = np.roll(portrait, (-60, 100), axis=(0, 1))
     for name in frames.aligners:
         ((still,),), ((face,),) = (found(scene, sent, 1, name) for sent in (portrait, moved))
         step = (crop_matrix(face) - crop_matrix(still)) @ (0.5, 0.5, 1)
-        assert step == pytest.approx((6, -4), abs=2), name  # px, of a frame of 667
+        assert step == pytest.approx((100, -60), abs=20), name  # px: 3 % of the frame
 
 
 # Rows
@@ -263,10 +263,10 @@ def test_results_do_not_depend_on_the_batch(
 ) -> None:
     surrogate, scene = load_surrogate(name, CPU), Scene(portrait, (portrait_face,))
     found = []
-    for batch in (16, 1, 2):
+    for batch in (16, 1):
         monkeypatch.setattr(effects, "BATCH", batch)
         sent = Sent(scene, portrait // 2, References(scene, CPU))
-        looks = sent.looks(surrogate, {EXACT: 1, HELD: 2})
+        looks = sent.looks(surrogate, {EXACT: 1, HELD: 1})
         found.append(torch.cat([look.measures[0] for look in looks]))
     assert found[0].max() > 0.01
     for other in found[1:]:
