@@ -333,7 +333,7 @@ def test_a_grey_photo_is_searched_and_saved_in_grey(tmp_path, small, monkeypatch
     path = tmp_path / "me.png"
     Image.fromarray(small).convert("L").save(path)
     protection, written = shield.protect_file(path, recipe=replace(QUICK, steps=3, start="universal"))
-    assert len(looked) == 4 and all((photo == photo[:, :1]).all() for photo in looked)
+    assert len(looked) > 1 and all((photo == photo[:, :1]).all() for photo in looked)
     assert not (looked[0] == looked[-1]).all()
     saved = Image.open(written[0])
     assert saved.mode == "L" and (np.asarray(saved) != np.asarray(Image.open(path))).any()
