@@ -165,7 +165,8 @@ def test_a_tiny_bound_is_kept_by_shrinking(small):
 @pytest.mark.usefixtures("unverified")
 def test_same_recipe_same_bytes_and_another_seed_other_bytes(small):
     first, again, other = (
-        protect(small, shield.Recipe(steps=2, seed=seed, transforms=("jpeg75", "noise"), steered=False)).data for seed in (0, 0, 1)
+        protect(small, shield.Recipe(steps=2, seed=seed, transforms=("jpeg75", "noise"), steered=False)).data
+        for seed in (0, 0, 1)
     )
     assert first == again != other
 
