@@ -44,7 +44,7 @@ class Visible:
         self.side = face_sizes(face)[-1]
         with torch.no_grad():
             before = self._face(original)
-            self.fine, self.coarse = list(network.features(before)), list(network.features(_coarse(before)))
+            self.features = list(network.features(before))
             self.skin = Skin(before)
             self.colours = self._colours(_coarse(before))
 
@@ -70,19 +70,12 @@ class Visible:
         return self.project(image)
 
     def excesses(self, image: Tensor) -> Tensor:
-        """Of LPIPS at the face's own size and at 256 px, of FLIP's mean and loudest places, and of the skin ratio."""
-        face, limits = self._face(image), self.allowed
-        small = _coarse(face)
-        fine = self.network.between(self.network.features(face), self.fine)[0]
-        coarse = self.network.between(self.network.features(small), self.coarse)[0]
-        colours = self._colours(small)
-        parts = [
-            fine / limits.lpips,
-            coarse / limits.lpips,
-            *self._flip(colours),
-            (self.skin.ratio(face) - 1).clamp(min=0) / (limits.skin - 1),
-        ]
-        return torch.stack(parts) - 1
+        """Of LPIPS at the face's own size (smaller, changes are seen less), FLIP's mean and loudest places, and skin."""
+        face = self._face(image)
+        lpips = self.network.between(self.network.features(face), self.features)[0] / self.allowed.lpips
+        mean, loudest = self._flip(self._colours(_coarse(face)))
+        skin = (self.skin.ratio(face) - 1).clamp(min=0) / (self.allowed.skin - 1)
+        return torch.stack([lpips, mean, loudest, skin]) - 1
 
     def _flip(self, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Shares of what is allowed of FLIP's mean and of its loudest places: its own values, smoother slopes.
