@@ -165,7 +165,7 @@ def test_eyes_that_do_not_match_are_told(view: FaceView) -> None:
     left, right = view.middle(slice(36, 42)), view.middle(slice(42, 48))
     pixels = view.pixels.copy()
     x, y = right.astype(int)
-    pixels[y - 6 : y + 6, x - 8 : x + 8] = pixels[y - 30 : y - 18, x - 8 : x + 8]  # skin where an eye was
+    pixels[y - 7 : y + 7, x - 10 : x + 10] = pixels[y - 32 : y - 18, x - 10 : x + 10]  # skin where an eye was
     assert np.abs(left - right).max() > 20
     assert flaws["eyes"].measure(replace(view, pixels=pixels)).score > flaws["eyes"].measure(view).score + 0.05
 

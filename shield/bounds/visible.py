@@ -70,7 +70,7 @@ class Visible:
         return self.project(image)
 
     def excesses(self, image: Tensor) -> Tensor:
-        """Of LPIPS at the face's own size (smaller, changes are seen less), FLIP's mean and loudest places, and skin."""
+        """Of LPIPS at the face's own size (smaller, changes show less), FLIP's mean and loudest places, and skin."""
         face = self._face(image)
         lpips = self.network.between(self.network.features(face), self.features)[0] / self.allowed.lpips
         mean, loudest = self._flip(self._colours(_coarse(face)))
