@@ -30,13 +30,13 @@ MEGABYTES = 1  # of an upload, at most
 
 # app.py with the verification of the fixture ``brief``: what the page shows of it is under test, not what it finds.
 BRIEF = """
-import runpy, sys
+import os, runpy, sys
 from shield.surrogates import load_surrogate
 from shield.verify import verification
 verification.channels = {name: verification.channels[name] for name in ("none", "jpeg75")}
 verification.load_surrogates = lambda place: [load_surrogate(name, place) for name in ("stargan", "identity")]
-sys.argv[0] = "app.py"
-runpy.run_path("app.py", run_name="__main__")
+sys.argv[0] = os.path.abspath("app.py")
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
