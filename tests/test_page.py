@@ -57,7 +57,8 @@ def address(checkout, temporary):
             time.sleep(0.2)
     yield url
     server.send_signal(signal.SIGTERM)
-    server.wait(timeout=60)  # its standard input stays open: closed, it would be killed amid its tidying up
+    server.wait(timeout=60)  # its standard input is closed after it: before, it would be killed amid its tidying up
+    server.stdin.close()
     assert list(temporary.glob("shield-page-*")) == []  # uploads and results went with the server
 
 
