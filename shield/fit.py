@@ -68,8 +68,8 @@ def refuse_if_saving_alone_exceeds(original: Candidate, excesses: Excesses) -> N
     """Raises BoundError where a lossy file changes a face by more than the bound before shield changes anything."""
     if FORMATS[original.format].lossy and max(excesses(replace(original))) > 0:  # a copy, whose file is not kept
         raise BoundError(
-            "Saving this photo already changes a face by more than the bound "
-            f"(face LPIPS {original.recipe.face_lpips:g}); choose --format png, a higher quality or a stronger preset."
+            f"Saving this photo already changes a face by more than the bound ({_words(original.recipe)}); "
+            "choose --format png, a higher quality or a stronger preset."
         )
 
 
@@ -89,7 +89,11 @@ def fit(original: Candidate, regions: Sequence[Region], changes: Sequence[Tensor
         factors = [f * shrinkage(excess) if excess > 0 else f for f, excess in zip(factors, beyond, strict=True)]
         if max(factors) < SMALLEST:
             break
-    raise BoundError(f"No change fits the bound (face LPIPS {original.recipe.face_lpips:g}); choose a stronger preset.")
+    raise BoundError(f"No change fits the bound ({_words(original.recipe)}); choose a stronger preset.")
+
+
+def _words(recipe: Recipe) -> str:
+    return f"face LPIPS {recipe.face_lpips:g}, FLIP {recipe.flip:g}"
 
 
 def _excess(seen: Seen, recipe: Recipe) -> float:
