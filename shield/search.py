@@ -21,7 +21,7 @@ from shield.photo import Photo, from_array, resaved, round_to_levels
 from shield.recipe import Recipe
 from shield.region import Region
 from shield.surrogates import Surrogate, chosen, load_surrogate
-from shield.universal import universal_change
+from shield.universal import LEVELS, universal_change
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bou
     """
     limits = Limits(recipe.levels, window)
     if recipe.masked or recipe.universal:  # the universal change was trained under the mask
-        limits = Limits(recipe.levels, contrast_mask(working, recipe.levels, recipe.smooth) * window, CHROMA)
+        levels = min(recipe.levels, LEVELS) if recipe.universal else recipe.levels
+        limits = Limits(levels, contrast_mask(working, levels, recipe.smooth) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
     if not (recipe.steered and recipe.searched):
         return bound

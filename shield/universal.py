@@ -13,6 +13,7 @@ from shield.region import Region
 from shield.weights import load_tensors
 
 SIZE = 256  # px
+LEVELS = 12  # the largest change that it was trained for
 NAME, TENSOR = "universal", "change"  # of the model and of the one tensor in its file
 # The manipulators that it is trained against. Others of models/ are out of reach: a change for all photos moves
 # CycleGAN by a thousandth of the goal, and GANimation copies so much of the face that a search on one photo failed.

@@ -28,7 +28,7 @@ from shield.faces.attributes import AttributeNet
 from shield.faces.expression import MEASURES, conditions
 from shield.lpips import load_lpips
 from shield.masking import CHROMA
-from shield.recipe import Strength
+from shield.recipe import BALANCED
 from shield.surrogates.cyclegan import BOTH_WAYS, Directions
 from shield.surrogates.generator import StarGANGenerator, blended
 from shield.surrogates.published.family import Editor, Family, fit
@@ -384,7 +384,7 @@ def test_held_out_faces_are_never_drawn() -> None:
 
 def test_faces_wear_the_change_within_the_bounds_of_a_photo() -> None:
     """Not much beyond LPIPS: it is drawn in along a parabola, and the file is fitted to it later."""
-    run, network = universal(strength=Strength(0.02, 12, 0, "for this test")), load_lpips(CPU)
+    run, network = universal(strength=replace(BALANCED, face_lpips=0.02, levels=12, smooth=0)), load_lpips(CPU)
     strength = run.recipe.strength
     faces = 0.2 + 0.6 * torch.rand(3, 3, UNIVERSAL_SIZE, UNIVERSAL_SIZE, generator=Generator().manual_seed(0))
     faces[0] = 0.5

@@ -8,7 +8,7 @@ Adam on the mean over a batch stands for the paper's averaging over pictures and
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ from shield.surrogates import Surrogate, load_surrogate
 from shield.training.data import FaceSet
 from shield.training.loop import recipes
 from shield.training.single import SingleTraining
-from shield.universal import FITTED_TO, SIZE, TENSOR
+from shield.universal import FITTED_TO, LEVELS, SIZE, TENSOR
 
 HELD_OUT = 8  # faces, spread over the data, that training never sees
 LOOK = 20  # steps from one look at them to the next
@@ -48,7 +48,7 @@ class UniversalRecipe:
     steps: int = 200
     learning_rate: float = 0.1  # of the largest change
     start: float = 0.1  # of the largest change, at random: the distance to the clean results has no slope at 0
-    strength: Strength = BALANCED
+    strength: Strength = replace(BALANCED, levels=LEVELS)
     roads: tuple[str, ...] = ("none", "half")  # photos get smaller
     seed: int = 0
 
