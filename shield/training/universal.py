@@ -35,6 +35,7 @@ from shield.universal import FITTED_TO, LEVELS, SIZE, TENSOR
 HELD_OUT = 8  # faces, spread over the data, that training never sees
 LOOK = 20  # steps from one look at them to the next
 FRAME = whole_picture(SIZE, SIZE)
+STRENGTH = replace(BALANCED, levels=LEVELS)
 CPU = torch.device("cpu")
 # Edits that break leave a far smaller gradient; Adam must forget the large one before the training ends.
 BETAS = (0.9, 0.97)
@@ -48,7 +49,7 @@ class UniversalRecipe:
     steps: int = 200
     learning_rate: float = 0.1  # of the largest change
     start: float = 0.1  # of the largest change, at random: the distance to the clean results has no slope at 0
-    strength: Strength = replace(BALANCED, levels=LEVELS)
+    strength: Strength = STRENGTH
     roads: tuple[str, ...] = ("none", "half")  # photos get smaller
     seed: int = 0
 
