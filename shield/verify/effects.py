@@ -20,7 +20,8 @@ from shield.verify.frames import Scene, kinds
 from shield.verify.mark import mark
 from shield.verify.report import ENOUGH, HELD, PROTECTED, Effect
 
-BATCH = 16  # crops that go through a network together, at most
+BATCH = 16  # crops that are measured together, at most
+PIXELS = 24 * 128 * 128  # of the results that a network makes at a time, about: it holds many times as much meanwhile
 
 LARGE = 1024  # px: side of the portrait framing above which a picture is shrunk around the face before it is cut
 AROUND = 1.5  # of that framing: what is shrunk; all frames lie within
@@ -153,11 +154,12 @@ def measure_effects(
         tell()
         sent = Sent(scene, ways[channel](pictures[picture]), references)
         for surrogate in surrogates:
-            looks = sent.looks(surrogate, wanted(picture, channel, surrogate))
-            labels = surrogate, surrogate.name in seen, picture, channel
-            effects += [row for look in looks for row in _effects(look, *labels)]
-            if (picture, channel) == (PROTECTED, AS_SAVED) and surrogate.makes_pictures:
-                manipulations += _manipulations(looks, surrogate)
+            shown: list[Look] = []
+            for look in sent.looks(surrogate, wanted(picture, channel, surrogate)):
+                effects += _effects(look, surrogate, surrogate.name in seen, picture, channel)
+                if (picture, channel) == (PROTECTED, AS_SAVED) and surrogate.makes_pictures:
+                    shown.append(look)
+            manipulations += _manipulations(shown, surrogate)
     return effects, manipulations
 
 
@@ -171,8 +173,9 @@ def sendings(
 def run(surrogate: Surrogate, crops: Tensor) -> Tensor:
     """What a surrogate makes of crops (N, 3, size, size): (N, E, ...), a batch at a time."""
     # Half precision halves the time; tests hold its distances to within 0.002 of full precision.
+    together = min(BATCH, max(1, PIXELS // (len(surrogate.edits) * surrogate.size**2)))
     with fast_precision(crops.device):
-        return torch.cat([surrogate(batch).float() for batch in crops.split(BATCH)])
+        return torch.cat([surrogate(batch).float() for batch in crops.split(together)])
 
 
 class Sent:
@@ -190,25 +193,27 @@ class Sent:
             self._frames[key] = kinds[kind](self.scene, self.pixels, draws)
         return self._frames[key]
 
-    def looks(self, surrogate: Surrogate, wanted: Mapping[str, int]) -> list[Look]:
-        """Every face in every kind of frames that is wanted, so many draws each: through the surrogate together."""
-        asked = [
-            (number, kind, frames)
-            for kind, draws in wanted.items()
-            for number, frames in enumerate(self.frames(kind, draws))
-            if frames
-        ]
+    def looks(self, surrogate: Surrogate, wanted: Mapping[str, int]) -> Iterator[Look]:
+        """Every face in every kind of frames that is wanted, so many draws each; few frames go through together."""
+        together: list[tuple[int, str, Sequence[Face]]] = []
+        for kind, draws in wanted.items():
+            for number, frames in enumerate(self.frames(kind, draws)):
+                if together and sum(len(own) for _, _, own in together) + len(frames) > BATCH:
+                    yield from self._looked(surrogate, together)
+                    together = []
+                if frames:
+                    together.append((number, kind, frames))
+        if together:
+            yield from self._looked(surrogate, together)
+
+    def _looked(self, surrogate: Surrogate, asked: Sequence[tuple[int, str, Sequence[Face]]]) -> Iterator[Look]:
         frames = [(number, frame) for number, _, own in asked for frame in own]
-        if not frames:
-            return []
         crops, clean = self.references(surrogate, frames)
         results = run(surrogate, self.crops(surrogate, frames))
         sizes = [len(own) for _, _, own in asked]
         parts = zip(*(values.split(sizes) for values in (crops, clean, results)), strict=True)
-        return [
-            Look(number, kind, own, before, after, _measures(surrogate, crop, before, after))
-            for (number, kind, own), (crop, before, after) in zip(asked, parts, strict=True)
-        ]
+        for (number, kind, own), (crop, before, after) in zip(asked, parts, strict=True):
+            yield Look(number, kind, own, before, after, _measures(surrogate, crop, before, after))
 
 
 def _measures(surrogate: Surrogate, crops: Tensor, clean: Tensor, results: Tensor) -> list[Tensor]:
