@@ -81,8 +81,10 @@ def fit(original: Candidate, regions: Sequence[Region], changes: Sequence[Tensor
     """
     factors = [1.0] * len(regions)
     for _ in range(ATTEMPTS):
-        pixels = _composed(original.photo.pixels, regions, changes, factors, original.recipe.levels)
-        candidate = original.showing(pixels)
+        # No name for the pixels: of a lossy file they are gone before it is opened again.
+        candidate = original.showing(
+            _composed(original.photo.pixels, regions, changes, factors, original.recipe.levels)
+        )
         beyond = excesses(candidate)
         if max(beyond) <= 0:
             return candidate.data
