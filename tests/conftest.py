@@ -20,6 +20,14 @@ from shield.verify import PLAN, Plan
 # tests are done long before threads on a busy machine have found one another.
 torch.set_num_threads(1)
 
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Again after every test: benchmarks set as many as they are told, for their whole process."""
+    yield
+    torch.set_num_threads(1)
+
+
 # The models that whoever runs the tests has imported stay out of them: a folder that is not there.
 os.environ["SHIELD_MODELS"] = str(Path(__file__).with_name("no-models"))
 
