@@ -26,11 +26,12 @@ from shield.objectives import objectives as OBJECTIVES
 from shield.photo import WRITABLE, Photo, open_photo
 from shield.pipeline import protect
 from shield.quality import Quality, evaluate_models
-from shield.recipe import CLASSES, PLAIN, PRESETS, ROBUST, STARTS, Recipe
+from shield.recipe import CARRIERS, CLASSES, PLAIN, PRESETS, ROBUST, STARTS, Recipe
 from shield.results import Protection
 from shield.spelling import command_line, python_lines
-from shield.surrogates import Surrogate, import_model, register_surrogate, remove_model
+from shield.surrogates import Surrogate, import_model, import_recogniser, register_surrogate, remove_model
 from shield.surrogates import families as FAMILIES
+from shield.surrogates import judges as JUDGES
 from shield.surrogates import surrogates as SURROGATES
 from shield.training import recipes as RECIPES
 from shield.training import train_model
@@ -42,11 +43,13 @@ __version__ = "0.1.0"
 __all__ = [
     "ATTACKS",
     "BOUNDS",
+    "CARRIERS",
     "CHANNELS",
     "CLASSES",
     "DETECTORS",
     "FAMILIES",
     "FLAWS",
+    "JUDGES",
     "OBJECTIVES",
     "PLAIN",
     "PRESETS",
@@ -88,6 +91,7 @@ __all__ = [
     "evaluate_models",
     "find_faces",
     "import_model",
+    "import_recogniser",
     "imported_models",
     "manifest",
     "open_photo",

@@ -25,6 +25,7 @@ DONE, NOT_REACHED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 UNREACHED = (shield.BoundError, shield.SearchError)
 DEFAULT = Recipe()
 USAGE_ERROR = cast(type[Exception], typer.BadParameter.mro()[1])  # click's, which some typers hold under another name
+RECOGNISER = "recogniser"
 STREAM = "-"  # standard input or output, as on every command line
 T = TypeVar("T")
 
@@ -119,6 +120,10 @@ def protect(
     keep_exif: Annotated[
         bool, typer.Option("--keep-exif", help="Keep the EXIF of camera and picture; no place, no person.")
     ] = False,
+    warp: Annotated[
+        bool,
+        typer.Option("--warp/--no-warp", help="Also bend the face, by half a percent at most; or change pixels only."),
+    ] = True,
     whole: Whole = False,
     force: Force = False,
     device: Device = DEFAULT.device,
@@ -147,6 +152,7 @@ def protect(
             format=format,
             quality=quality,
             keep_exif=keep_exif,
+            carriers=tuple(carrier for carrier in shield.CARRIERS if warp or carrier != "warp"),
             whole=whole,
             device=device,
         ).with_preset(preset)
@@ -463,7 +469,8 @@ def _list(as_json: bool) -> None:
         table = Table(Column("model", min_width=width, overflow="fold"), *heads, box=box.SIMPLE_HEAD, pad_edge=False)
         for name, entry in entries.items():
             state = "altered or missing" if faults[name] else "intact"
-            table.add_row(escape(name), entry.what, entry.licence, "yes" if name in shield.SURROGATES else "", state)
+            role = "yes" if name in shield.SURROGATES else "judge" if name in shield.JUDGES else ""
+            table.add_row(escape(name), entry.what, entry.licence, role, state)
         console.print(table)
     for fault in filter(None, faults.values()):
         _complain(fault)
@@ -473,7 +480,9 @@ def _list(as_json: bool) -> None:
 @models.command("import")
 def import_model(
     file: Annotated[Path, typer.Argument(help="A checkpoint as its authors publish it. It is never changed.")],
-    family: Annotated[str, typer.Option("--as", help=f"What it is: {', '.join(shield.FAMILIES)}.")],
+    family: Annotated[
+        str, typer.Option("--as", help=f"What it is: {RECOGNISER} (ONNX), {', '.join(shield.FAMILIES)}.")
+    ],
     name: Annotated[str | None, typer.Option(help="What to call it. Default: the family's name and FILE's.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the faces it edits, in px. Default: the family's.")] = None,
     attributes: Annotated[
@@ -483,16 +492,30 @@ def import_model(
             "a,b+c,d), or 'published' for the authors' own. Default: numbers, for no file says it."
         ),
     ] = "",
+    template: Annotated[str, typer.Option(help="Of a recogniser: the frame it wants.")] = "arcface_112",
+    order: Annotated[str, typer.Option(help="Of a recogniser: the order of its colours, rgb or bgr.")] = "rgb",
+    cosine: Annotated[
+        float | None, typer.Option(help="Of a recogniser: above which two faces are one person's.")
+    ] = None,
+    judge: Annotated[
+        bool, typer.Option("--judge", help="Of a recogniser: no search may ask it; reports say whether it knows you.")
+    ] = False,
 ) -> None:
     """Check FILE, convert it, and keep it in your model folder: from then on it is a surrogate in every command.
 
     The folder is the one that SHIELD_MODELS names, or shield/models in your user data. Exit codes: 0 done; 2 bad input.
     """
     with _reported():
-        entry = shield.import_model(file, family, name, size, attributes)
+        if family == RECOGNISER:
+            if size is not None or attributes:
+                raise shield.InputError("--size and --attributes are not for recognisers; leave them out.")
+            entry = shield.import_recogniser(file, name, template, order, cosine, judge)
+        else:
+            entry = shield.import_model(file, family, name, size, attributes)
+    use = "Every report asks it." if judge else f"Use it with --surrogate {entry.name}."
     _say(
         f"imported {entry.source} (sha256 {entry.source_sha256[:12]}...) as {entry.name}. {entry.what} "
-        f"{entry.training} Licence: {entry.licence}. Use it with --surrogate {entry.name}."
+        f"{entry.training} Licence: {entry.licence}. {use}"
     )
 
 

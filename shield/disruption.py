@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 from shield.bounds import as_grey
 from shield.channels import Transform
 from shield.device import fast_precision
+from shield.diversity import PLAIN, Variation
 from shield.faces import Face, warp_frames
 from shield.frames import FRAMES, Frames, Reframing
 from shield.objectives import Manipulator, Measure, share_of_goal
@@ -36,19 +37,25 @@ JUDGED = 2  # frames in which candidates are compared, the same for all of them
 
 @dataclass(frozen=True)
 class Draw:
-    """One look: what is asked, on which road, in which frames."""
+    """One look: what is asked, on which road, in which frames, and how what it sees is varied."""
 
     surrogate: Surrogate
     road: Transform
     frames: tuple[Reframing, ...]
+    variation: Variation = PLAIN
 
 
 @dataclass(frozen=True)
 class Target:
-    """One door of a manipulator: the surrogate, and its parts that are asked one after the other."""
+    """One door: a manipulator, or all recognisers. Its ``parts`` are asked one after the other; ``whole`` is all."""
 
-    whole: Surrogate
+    whole: Sequence[Surrogate]
     parts: Sequence[Surrogate]
+
+    @property
+    def makes_pictures(self) -> bool:
+        """Whether it is a manipulator's."""
+        return any(surrogate.makes_pictures for surrogate in self.whole)
 
 
 class Disruption:
@@ -91,8 +98,8 @@ class Disruption:
     @torch.no_grad()
     def judge(self, photo: Tensor) -> Tensor:
         """The same for every edit in fixed frames, on the first road: for comparing pictures."""
-        draws = [Draw(target.whole, self.roads[0], self.judged) for target in self.targets]
-        return mean_of(photo, [partial(self.look, draw=draw) for draw in draws])
+        doors = [[Draw(whole, self.roads[0], self.judged) for whole in target.whole] for target in self.targets]
+        return torch.stack([mean_of(photo, [partial(self.look, draw=d) for d in draws]) for draws in doors]).mean()
 
     def draw(self) -> list[Draw]:
         """The next look of every target: edits and roads in turn, so that few steps see them all; frames at random."""
@@ -101,7 +108,9 @@ class Disruption:
         for number, target in enumerate(self.targets):
             pairs = in_step(target.parts, self.roads)
             part, road = pairs[(turn + number) % len(pairs)]
-            draws.append(Draw(part, road, tuple(self.frames.draw(self.source) for _ in range(self.draws))))
+            frames = tuple(self.frames.draw(self.source) for _ in range(self.draws))
+            varied = PLAIN if part.makes_pictures else Variation.draw(self.source)
+            draws.append(Draw(part, road, frames, varied))
         return draws
 
     def look(self, photo: Tensor, draw: Draw) -> Tensor:
@@ -113,7 +122,7 @@ class Disruption:
         with torch.no_grad():
             before = self._crops(self.clean, faces, draw.surrogate)
         with fast_precision(photo.device):
-            distances = self.objective(draw.surrogate, before)(crops)
+            distances = self.objective(draw.surrogate, before)(draw.variation(crops))
         return share_of_goal(distances, MARGIN)
 
     def _crops(self, photo: Tensor, faces: Sequence[Face], surrogate: Surrogate) -> Tensor:

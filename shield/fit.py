@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shield.bounds import shrinkage
+from shield.carriers import Change, Flow, bent_regions, written
 from shield.device import pick_device
 from shield.errors import BoundError
-from shield.photo import FORMATS, Photo, decode, encode
+from shield.photo import FORMATS, Photo, decode, encode, to_levels
 from shield.recipe import Recipe
 from shield.region import Region
 from shield.visibility import Seen, Visibility
@@ -48,8 +49,10 @@ class Candidate:
         return decode(self.data).pixels if FORMATS[self.format].lossy else self.photo.pixels
 
 
-# How far each face exceeds the bound: -1 unchanged, 0 at the bound, positive beyond it.
-Excesses = Callable[[Candidate], list[float]]
+# How far each face exceeds the bound: -1 unchanged, 0 at the bound, positive beyond it. Of a candidate whose faces were
+# bent by these flows.
+Flows = Sequence[Flow | None]
+Excesses = Callable[[Candidate, Flows], list[float]]
 
 
 def measured(pixels: Pixels, regions: Sequence[Region], recipe: Recipe) -> Excesses:
@@ -57,37 +60,50 @@ def measured(pixels: Pixels, regions: Sequence[Region], recipe: Recipe) -> Exces
     device = pick_device(recipe.device)
     seen = [Visibility(region.crop(pixels, device), region.local_face) for region in regions]
 
-    def excesses(candidate: Candidate) -> list[float]:
+    def excesses(candidate: Candidate, flows: Flows) -> list[float]:
         shown = candidate.reopened()
-        return [_excess(see(region.crop(shown, device)), recipe) for region, see in zip(regions, seen, strict=True)]
+        unchanged: list[Tensor | None] = [None] * len(regions)
+        if any(flows):
+            unchanged = [to_levels(part).to(device) for part in bent_regions(pixels, regions, flows)]
+        rows = zip(seen, regions, unchanged, strict=True)
+        return [_excess(see(region.crop(shown, device), bent), recipe) for see, region, bent in rows]
 
     return excesses
 
 
-def refuse_if_saving_alone_exceeds(original: Candidate, excesses: Excesses) -> None:
+def refuse_if_saving_alone_exceeds(original: Candidate, excesses: Excesses, faces: int) -> None:
     """Raises BoundError where a lossy file changes a face by more than the bound before shield changes anything."""
-    if FORMATS[original.format].lossy and max(excesses(replace(original))) > 0:  # a copy, whose file is not kept
+    if (
+        FORMATS[original.format].lossy and max(excesses(replace(original), [None] * faces)) > 0
+    ):  # a copy, whose file is not kept
         raise BoundError(
             f"Saving this photo already changes a face by more than the bound ({_words(original.recipe)}); "
             "choose --format png, a higher quality or a stronger preset."
         )
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A file, and what of every face's change is in it."""
+
+    data: bytes
+    changes: tuple[Change, ...]
+
+
 @torch.no_grad()
-def fit(original: Candidate, regions: Sequence[Region], changes: Sequence[Tensor], excesses: Excesses) -> bytes:
+def fit(original: Candidate, regions: Sequence[Region], changes: Sequence[Change], excesses: Excesses) -> Fitted:
     """The file with every face's change as large as the bound, measured on the reopened file, allows.
 
     Every face has its own factor; all are found together. Raises BoundError where no factor will do.
     """
     factors = [1.0] * len(regions)
     for _ in range(ATTEMPTS):
+        scaled = tuple(change.scaled(factor) for change, factor in zip(changes, factors, strict=True))
         # No name for the pixels: of a lossy file they are gone before it is opened again.
-        candidate = original.showing(
-            _composed(original.photo.pixels, regions, changes, factors, original.recipe.levels)
-        )
-        beyond = excesses(candidate)
+        candidate = original.showing(written(original.photo.pixels, regions, scaled, original.recipe.levels))
+        beyond = excesses(candidate, [change.flow for change in scaled])
         if max(beyond) <= 0:
-            return candidate.data
+            return Fitted(candidate.data, scaled)
         factors = [f * shrinkage(excess) if excess > 0 else f for f, excess in zip(factors, beyond, strict=True)]
         if max(factors) < SMALLEST:
             break
@@ -100,24 +116,3 @@ def _words(recipe: Recipe) -> str:
 
 def _excess(seen: Seen, recipe: Recipe) -> float:
     return max(seen.face_lpips / recipe.face_lpips, seen.flip / recipe.flip) - 1
-
-
-def _composed(
-    pixels: Pixels, regions: Sequence[Region], changes: Sequence[Tensor], factors: Sequence[float], levels: int
-) -> Pixels:
-    """The photo with every region's change, (1, 3, h, w) on its working copy, added, cut to ``levels`` and rounded."""
-    top, left = min(region.top for region in regions), min(region.left for region in regions)
-    around = slice(top, max(region.bottom for region in regions)), slice(left, max(region.right for region in regions))
-    result = pixels.copy()
-    for channel in range(3):  # one at a time and in place: a large photo's floats are many
-        plane = result[(*around, channel)]
-        total = np.zeros(plane.shape, np.float32)
-        for region, change, factor in zip(regions, changes, factors, strict=True):
-            rows = slice(region.top - top, region.bottom - top)
-            columns = slice(region.left - left, region.right - left)
-            plane_of_change = region.enlarge(change[:, channel : channel + 1].cpu())[0, 0]
-            total[rows, columns] += plane_of_change.mul_(255 * factor).numpy()
-        np.clip(total, -levels, levels, out=total)
-        total += plane
-        plane[:] = np.rint(total, out=total).clip(0, 255, out=total)
-    return result

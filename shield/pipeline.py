@@ -50,21 +50,22 @@ def protect(
     regions = [region_of(face, photo.width, photo.height) for face in faces]
     original = Candidate(photo, wanted, recipe)
     excesses = measured(photo.pixels, regions, recipe)
-    refuse_if_saving_alone_exceeds(original, excesses)
+    refuse_if_saving_alone_exceeds(original, excesses, len(regions))
     changes = [
         search(Task(photo, region, share, wanted), recipe, _for_face(progress, number, len(regions)))
         for number, (region, share) in enumerate(zip(regions, shares(regions), strict=True))
     ]
     searched = time.perf_counter()
-    data = fit(original, regions, changes, excesses)
+    file = fit(original, regions, changes, excesses)
     fitted = time.perf_counter()
-    result = decode(data)
+    result = decode(file.data)
+    flows = [change.flow for change in file.changes]
     verification = verify_photo(
-        photo, result, recipe=recipe, faces=faces, device=recipe.device, plan=plan, progress=verifying
+        photo, result, recipe=recipe, faces=faces, flows=flows, device=recipe.device, plan=plan, progress=verifying
     )
     seconds = {"search": searched - began, "fit": fitted - searched, **verification.report.seconds}
     verification = replace(verification, report=replace(verification.report, seconds=seconds))
-    return Protection(photo, result, data, verification)
+    return Protection(photo, result, file.data, verification)
 
 
 def _for_face(progress: Progress | None, number: int, faces: int) -> Progress | None:

@@ -19,7 +19,7 @@ from shield.faces.expression import MEASURES, conditions
 from shield.faces.landmarks import load_landmarks, portrait_landmarks
 from shield.lpips import load_lpips
 from shield.photo import read, to_tensor
-from shield.surrogates import cyclegan, ganimation, identity, load_surrogate, stargan
+from shield.surrogates import cyclegan, ganimation, load_surrogate, stargan
 from shield.surrogates.published import Editor
 from shield.torch_state import own_torch_state
 from shield.training.data import SOURCES, FaceSet, load_faces
@@ -31,6 +31,7 @@ HAIR = 3
 COLOURS = [ATTRIBUTES.index(name) for name in ("Black_Hair", "Blond_Hair", "Brown_Hair")]
 MALE, YOUNG = ATTRIBUTES.index("Male"), ATTRIBUTES.index("Young")
 JUDGE = "attributes"
+RECOGNISER, SAME_PERSON = "dlib", 0.6  # its authors' distance below which two faces are one person's
 CPU = torch.device("cpu")
 
 
@@ -138,7 +139,7 @@ def _judged(model: Editor, title: str, faces: Tensor, labels: Tensor) -> Iterato
         made.append(_features(after))
         yes, already = question.fulfilled(before, after).float(), question.fulfilled(before, before).float()
         yield Quality(model.name, title, f"{question.name}: read", float(yes.mean()), float(already.mean()), len(yes))
-        same = _embedded(before, after) < identity.SAME_PERSON
+        same = _embedded(before, after) < SAME_PERSON
         yield Quality(model.name, title, f"{question.name}: same person", float(same.float().mean()), None, len(same))
         back.append((_edited(model, after, question.own) - before).abs().mean((1, 2, 3)) * 2)  # on [-1, 1]
     returned = torch.cat(back)
@@ -162,7 +163,7 @@ def _at(faces: Tensor, side: int) -> Tensor:
 
 def _embedded(before: Tensor, after: Tensor) -> Tensor:
     """The recogniser's distances (N,) between two faces."""
-    recogniser, frame = load_surrogate("identity", CPU), whole_picture(SIZE, SIZE)
+    recogniser, frame = load_surrogate(RECOGNISER, CPU), whole_picture(SIZE, SIZE)
     parts = [
         torch.cat([recogniser(warp(part, frame, recogniser.size, recogniser.framing)) for part in faces.split(BATCH)])
         for faces in (before, after)

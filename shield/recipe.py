@@ -13,7 +13,7 @@ from shield.device import AUTO
 from shield.errors import RecipeError
 from shield.objectives import objectives
 from shield.photo import JPEG_QUALITY
-from shield.surrogates import surrogates
+from shield.surrogates import RECOGNISERS, judges, surrogates
 
 
 @dataclass(frozen=True)
@@ -24,24 +24,30 @@ class Strength:
     flip: float
     loudest: float
     skin: float
+    stains: float
+    warp: float
     levels: int
     smooth: int
     meaning: str
 
 
-STRENGTH = ("face_lpips", "flip", "loudest", "skin", "levels", "smooth")  # the settings that a preset decides
+# The settings that a preset decides.
+STRENGTH = ("face_lpips", "flip", "loudest", "skin", "stains", "warp", "levels", "smooth")
 CLASSES = ("joint", "iterative")
 RANDOM, UNIVERSAL = "random", "universal"
 STARTS = (RANDOM, UNIVERSAL)
+WARP, PIXELS = "warp", "pixels"
+CARRIERS = (WARP, PIXELS)
+LARGEST_WARP = 0.05
 # What the search goes through in turn by default. Each sees frames drawn anew.
 ROBUST = (AS_SAVED, AS_SAVED, "jpeg75")
 PLAIN = (AS_SAVED,)
-BALANCED = Strength(0.05, 0.07, 0.20, 1.05, 32, 3, "hard to see, right for most photos")
+BALANCED = Strength(0.05, 0.07, 0.20, 1.05, 1.0, 0.005, 32, 3, "hard to see, right for most photos")
 PRESETS: Mapping[str, Strength] = MappingProxyType(
     {
-        "subtle": Strength(0.02, 0.04, 0.12, 1.03, 24, 3, "hardest to see, holds least"),
+        "subtle": Strength(0.02, 0.05, 0.12, 1.03, 0.6, 0.0025, 24, 3, "hardest to see, holds least"),
         "balanced": BALANCED,
-        "strong": Strength(0.10, 0.10, 0.30, 1.1, 48, 8, "holds most, may be seen"),
+        "strong": Strength(0.10, 0.10, 0.30, 1.1, 1.6, 0.005, 48, 8, "holds most, may be seen"),
     }
 )
 
@@ -50,11 +56,14 @@ PRESETS: Mapping[str, Strength] = MappingProxyType(
 class Recipe:
     """What to do to a photo. Same Recipe, photo, processor and number of threads: same bytes.
 
-    ``face_lpips``, ``flip``: the bounds on every face's LPIPS and mean FLIP in the saved file. ``loudest``, ``skin``:
-    what the search keeps FLIP's 99th percentile and the skin ratio to. ``levels``: the largest change of a value before
-    encoding, in 8-bit levels. ``bound``: the shape of a change within these (a registered name). ``steered``: search
-    where LPIPS is low, instead of only shrinking the change to the bound at the end. ``masked``: hide the change in
-    texture, so that smooth places change by ``smooth`` levels at most (from ``levels`` on: anywhere), and in grey
+    ``face_lpips``, ``flip``: the bounds on every face's LPIPS and mean FLIP in the saved file. ``loudest``, ``skin``,
+    ``stains``: what the search keeps FLIP's 99th percentile, the skin ratio and broad changes of colour to. Of all of
+    these but LPIPS what the warp does counts not. ``warp``: how far a point may move, in sides of the face's frame.
+    ``levels``: the largest change of a value before encoding, in 8-bit levels. ``carriers``: how the change is written,
+    as a "warp" of the face (where the search asks recognisers) and as "pixels". ``bound``: the shape of a change within
+    these (a registered name). ``steered``: search where LPIPS is low, instead of only shrinking the change to the bound
+    at the end. ``masked``: hide the change in texture, so that smooth places change by ``smooth`` levels at most (from
+    ``levels`` on: anywhere), and in grey
     rather than colour. ``surrogates``, ``transforms``, ``objective``, ``attack``: registered names; the search goes
     through the transforms in turn, of which "half+jpeg75" is one after the other and "none" just saving: a JPEG is
     searched through its codec. ``edits``: of the surrogates, to work against (none named: all). ``classes``: "joint"
@@ -72,9 +81,11 @@ class Recipe:
     flip: float = BALANCED.flip
     loudest: float = BALANCED.loudest
     skin: float = BALANCED.skin
+    stains: float = BALANCED.stains
+    warp: float = BALANCED.warp
     levels: int = BALANCED.levels
     smooth: int = BALANCED.smooth
-    surrogates: tuple[str, ...] = ("stargan",)
+    surrogates: tuple[str, ...] = (*RECOGNISERS, "stargan")
     transforms: tuple[str, ...] = ROBUST
     edits: tuple[str, ...] = ()
     classes: str = CLASSES[1]
@@ -89,6 +100,7 @@ class Recipe:
     format: str | None = None
     quality: int = JPEG_QUALITY
     keep_exif: bool = False
+    carriers: tuple[str, ...] = CARRIERS
     whole: bool = False
     device: str = AUTO
 
@@ -99,6 +111,11 @@ class Recipe:
         bounds[self.bound]
         objectives[self.objective]
         for name in self.surrogates:
+            if name not in surrogates and name in judges:
+                raise RecipeError(
+                    f"{name!r} is a judge, which no search may ask: what it says of a photo is what a stranger's "
+                    f"network says; choose from: {', '.join(surrogates)}."
+                )
             surrogates[name]
         for name in self.transforms:
             load_channel(name)
@@ -116,6 +133,12 @@ class Recipe:
             (0 < self.flip <= 1, f"The FLIP is {self.flip}; choose a bound above 0, at most 1."),
             (0 < self.loudest <= 1, f"The loudest FLIP is {self.loudest}; choose a bound above 0, at most 1."),
             (self.skin > 1, f"The skin ratio is {self.skin}; choose a bound above 1."),
+            (self.stains > 0, f"Stains are bounded by {self.stains}; choose a bound above 0."),
+            (0 < self.warp <= LARGEST_WARP, f"The warp is {self.warp}; choose above 0, at most {LARGEST_WARP}."),
+            (
+                len(self.carriers) > 0 and {*self.carriers} <= {*CARRIERS},
+                f"The carriers are {', '.join(self.carriers) or 'none'}; choose from: {', '.join(CARRIERS)}.",
+            ),
             (1 <= self.levels <= 255, f"The largest change is {self.levels}; choose 1 to 255 levels."),
             (0 <= self.smooth <= 255, f"Smooth places change by {self.smooth}; choose 0 to 255 levels."),
             (self.start in STARTS, f"There is no start named {self.start!r}; choose from: {', '.join(STARTS)}."),

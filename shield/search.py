@@ -1,5 +1,6 @@
 """The search for one face's change: what the Recipe names, put together and run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,7 @@ from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
 from shield.bounds import Allowed, Band, Begun, Bound, Grey, Limits, Steered, Visible, bounds
+from shield.carriers import Change, bent, search_flow
 from shield.channels import Codec, Pixels, Transform, View, road
 from shield.device import pick_device
 from shield.disruption import Disruption, InGrey, Target
@@ -18,7 +20,7 @@ from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
 from shield.objectives import objectives
 from shield.photo import Photo, from_array, resaved, round_to_levels
-from shield.recipe import Recipe
+from shield.recipe import PIXELS, WARP, Recipe
 from shield.region import Region
 from shield.surrogates import Surrogate, chosen, load_surrogate
 from shield.universal import LEVELS, universal_change
@@ -37,8 +39,11 @@ class Task:
     format: str
 
 
-def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Tensor:
-    """The best change of one face's region, on its working copy: (1, 3, h, w), in units of [0, 1].
+FLOW_STEPS = 5  # steps of the whole search to one of the warp, before them
+
+
+def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Change:
+    """The best change of one face's region: what it is bent by, and then changed by on its working copy.
 
     Raises RecipeError where no surrogate has an edit that the Recipe names, SearchError where the loss breaks down.
     """
@@ -47,28 +52,52 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Tens
     working = round_to_levels(region.working_copy(region.crop(task.photo.pixels, device)))
     window = F.interpolate(task.share.to(device), size=region.working_size, mode="bilinear", antialias=True)
     generator = torch.Generator().manual_seed(recipe.seed)
-    loss = Disruption(
-        working,
-        region.working_face,
-        _targets(recipe, device),
-        _roads(task, recipe),
-        objectives[recipe.objective],
-        searched(recipe.seed),
-        generator,
-    )
-    bound = bound_of(recipe, working, region.working_face, window)
+    source, roads, targets = searched(recipe.seed), _roads(task, recipe), _targets(recipe, device)
+
+    def loss_of(targets: Sequence[Target]) -> Disruption:
+        face, objective = region.working_face, objectives[recipe.objective]
+        return Disruption(working, face, targets, roads, objective, source, generator)
+
+    flow, start, side = None, working, region.working_face.side
+    if before := flow_steps(recipe):
+        # An editor copies a bent face as it is; a recogniser goes by where things are.
+        loss = loss_of([target for target in targets if not target.makes_pictures])
+        flow = search_flow(loss, working, window, side, recipe.warp, before, _after(progress, 0, recipe))
+        start = round_to_levels(bent(working, flow, side).clamp(0, 1))
+    if PIXELS not in recipe.carriers:
+        return Change(torch.zeros_like(working), flow)
+    bound = bound_of(recipe, start, region.working_face, window, working)
     if recipe.universal:
-        bound = Begun(bound, working, universal_change(region, device))
-    attack = attacks[recipe.attack](recipe.steps)
+        bound = Begun(bound, start, universal_change(region, device))
+    attack, told = attacks[recipe.attack](recipe.steps), _after(progress, before, recipe)
     if task.photo.grey:
-        return attack(InGrey(loss), working, Grey(bound), generator, progress) - working
-    return attack(loss, working, bound, generator, progress) - working
+        return Change(attack(InGrey(loss_of(targets)), start, Grey(bound), generator, told) - start, flow)
+    return Change(attack(loss_of(targets), start, bound, generator, told) - start, flow)
 
 
-def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bound:
+def flow_steps(recipe: Recipe) -> int:
+    """How many steps of the search go into the warp: none where no recogniser is asked."""
+    asked = WARP in recipe.carriers and any(not _loaded(name, recipe).makes_pictures for name in recipe.searched)
+    return recipe.steps // FLOW_STEPS if asked else 0
+
+
+def _loaded(name: str, recipe: Recipe) -> Surrogate:
+    return load_surrogate(name, pick_device(recipe.device))
+
+
+def _after(progress: Progress | None, before: int, recipe: Recipe) -> Progress | None:
+    """Progress of one carrier's steps, ``before`` of which went into another, as that of the whole search."""
+    if progress is None:
+        return None
+    steps = flow_steps(recipe) + (recipe.steps if PIXELS in recipe.carriers else 0)
+    return lambda step, _, best: progress(before + step, steps, best)
+
+
+def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor, unbent: Tensor | None = None) -> Bound:
     """How far a search by the Recipe may go from a picture (1, 3, h, w) in [0, 1] that shows ``face``.
 
-    ``window``: share of the change that each pixel may take, (1, 1, h, w) in [0, 1].
+    ``window``: share of the change that each pixel may take, (1, 1, h, w) in [0, 1]. ``unbent``: the picture before a
+    warp made it what it is.
     """
     limits = Limits(recipe.levels, window)
     if recipe.masked or recipe.universal:  # the universal change was trained under the mask
@@ -78,8 +107,8 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor) -> Bou
     if not (recipe.steered and recipe.searched):
         return bound
     bound = Band(bound, working, face.side)
-    allowed = Allowed(recipe.face_lpips, recipe.flip, recipe.loudest, recipe.skin)
-    return Steered(bound, Visible(working, face, allowed, load_lpips(working.device)))
+    allowed = Allowed(recipe.face_lpips, recipe.flip, recipe.loudest, recipe.skin, recipe.stains)
+    return Steered(bound, Visible(working, face, allowed, load_lpips(working.device), unbent))
 
 
 def _roads(task: Task, recipe: Recipe) -> list[Transform]:
@@ -99,19 +128,22 @@ def _jpeg(pixels: Pixels, quality: int) -> Pixels:
 
 
 def _targets(recipe: Recipe, device: torch.device) -> list[Target]:
-    """The surrogates that the Recipe searches on, each as what the search asks at one step after the other.
+    """The surrogates that the Recipe searches on as doors: every manipulator is one, all recognisers together another.
 
-    Raises RecipeError where no surrogate has an edit that the Recipe names.
+    Raises RecipeError where no surrogate has an edit that the Recipe names, or none is for the carriers.
     """
     whole = [load_surrogate(name, device) for name in recipe.searched]
     known = [edit for surrogate in whole for edit in surrogate.edits]
     if unknown := [edit for edit in recipe.edits if edit not in known]:
         raise RecipeError(f"No surrogate has an edit {unknown[0]!r}; choose from: {', '.join(dict.fromkeys(known))}.")
     wanted = recipe.edits or known
-    kept = [(s, [edit for edit in s.edits if edit in wanted]) for s in whole]
-    return [_target(surrogate, edits, recipe.classes) for surrogate, edits in kept if edits]
+    kept = [chosen(s, edits) for s in whole if (edits := [edit for edit in s.edits if edit in wanted])]
+    recognisers = [surrogate for surrogate in kept if not surrogate.makes_pictures]
+    if not recognisers and recipe.searched and PIXELS not in recipe.carriers:
+        raise RecipeError("A warp alone is for recognisers; name one of them as surrogate, or leave the pixels in.")
+    doors = [Target([whole], _parts(whole, recipe.classes)) for whole in kept if whole.makes_pictures]
+    return [Target(recognisers, recognisers), *doors] if recognisers else doors
 
 
-def _target(surrogate: Surrogate, edits: list[str], classes: str) -> Target:
-    whole = chosen(surrogate, edits)
-    return Target(whole, [whole] if classes == "joint" else [chosen(surrogate, [edit]) for edit in edits])
+def _parts(whole: Surrogate, classes: str) -> list[Surrogate]:
+    return [whole] if classes == "joint" else [chosen(whole, [edit]) for edit in whole.edits]

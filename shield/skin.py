@@ -2,7 +2,7 @@
 
 LPIPS hardly minds them. Root mean square of the lightness between 2 and 10 px of a face of 512 px, where the original
 is smooth, over the same of the original: 1 where nothing changed, above 1 for new texture, below 1 where skin is
-smoothed.
+smoothed. And stains, which are too broad for that: blotches on a forehead, a redrawn nose.
 """
 
 import torch
@@ -14,6 +14,8 @@ SIDE = 512  # px of the aligned face to which the pixel figures here belong
 FINE, COARSE = 1.0, 5.0  # px: sigmas between which texture is seen
 AROUND = 8.0  # px: sigma over which the original's texture is averaged
 CENTRE, RADII = (0.5, 0.57), (0.2, 0.25)  # of the face in portrait framing: an ellipse from brows to chin
+WHOLE_CENTRE, WHOLE_RADII = (0.5, 0.52), (0.26, 0.36)  # the same from hair to chin
+BROAD = 4.0  # px: sigma from which a change of colour is a stain
 SMOOTH = 0.5  # share of the ellipse, the smoothest places, that counts as smooth
 
 
@@ -24,7 +26,7 @@ class Skin:
         self.scale = face.shape[-1] / SIDE
         squares = self._texture(face).square()
         nearby = blur(squares, AROUND * self.scale)
-        inside = _ellipse(face)
+        inside = _ellipse(face, CENTRE, RADII)
         self.smooth = inside & (nearby <= nearby[inside].quantile(SMOOTH))
         self.before = squares[self.smooth].mean().clamp(min=1e-12)
 
@@ -38,9 +40,19 @@ class Skin:
         return blur(lightness, FINE * self.scale) - blur(lightness, COARSE * self.scale)
 
 
-def _ellipse(face: Tensor) -> Tensor:
+def stains(before: Tensor, after: Tensor) -> Tensor:
+    """How far the colours of a face changed in blotches: root mean square, a differentiable scalar.
+
+    Both are the aligned face in colours of which differences count, such as ``flip.perceived`` gives: (1, 3, s, s).
+    """
+    change = blur(after - before, BROAD * before.shape[-1] / SIDE)
+    inside = _ellipse(before, WHOLE_CENTRE, WHOLE_RADII)[:, 0]
+    return change.square().sum(1)[inside].mean().clamp(min=1e-12).sqrt()
+
+
+def _ellipse(face: Tensor, centre: tuple[float, float], radii: tuple[float, float]) -> Tensor:
     """Which pixels of the face lie inside, (1, 1, s, s)."""
     steps = (torch.arange(face.shape[-1], device=face.device) + 0.5) / face.shape[-1]
     y, x = torch.meshgrid(steps, steps, indexing="ij")
-    inside: Tensor = ((x - CENTRE[0]) / RADII[0]).square() + ((y - CENTRE[1]) / RADII[1]).square() < 1
+    inside: Tensor = ((x - centre[0]) / radii[0]).square() + ((y - centre[1]) / radii[1]).square() < 1
     return inside[None, None]

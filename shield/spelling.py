@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shield.errors import RecipeError
-from shield.recipe import STRENGTH, Recipe
+from shield.recipe import PIXELS, STRENGTH, Recipe
 
 REPEATED = {"surrogates": "surrogate", "edits": "edit", "transforms": "transform"}
 PYTHON_ONLY = ("steered", "masked")
+NO_WARP = "--no-warp"
 
 
 def command_line(recipe: Recipe, photo: str = "me.jpg") -> str:
@@ -21,6 +22,8 @@ def command_line(recipe: Recipe, photo: str = "me.jpg") -> str:
         raise RecipeError(f"The command line has no option for {hidden[0]!r}; use Python.")
     if recipe.preset is None:
         raise RecipeError("The command line knows no strength but the presets; use Python.")
+    if changed.get("carriers", (PIXELS,)) != (PIXELS,):
+        raise RecipeError("The command line has no option for a warp alone; use Python.")
     words = [word for name, value in changed.items() if name not in STRENGTH for word in _options(name, value)]
     preset = [] if recipe.preset == Recipe().preset else ["--preset", recipe.preset]
     return shlex.join(["shield", "protect", *preset, *words, *_operand(photo)])
@@ -49,6 +52,9 @@ def _changed(recipe: Recipe) -> Mapping[str, Any]:
 
 def _options(name: str, value: Any) -> Iterator[str]:
     """One setting as words of the command line."""
+    if name == "carriers":  # the only other choice that it has
+        yield NO_WARP
+        return
     option = "--" + REPEATED.get(name, name).replace("_", "-")
     for item in value if isinstance(value, tuple) else (value,):
         yield option

@@ -7,15 +7,17 @@ from torch import Tensor
 
 from shield.bounds import LOUDEST, FaceLpips
 from shield.faces import Face, warp
-from shield.flip import flip
+from shield.flip import flip, perceived
 from shield.lpips import load_lpips
-from shield.skin import Skin
+from shield.skin import Skin, stains
 
 
 @dataclass(frozen=True)
 class Seen:
     """``lpips``: by side of the aligned face in px; ``face_lpips`` is the largest of them. ``flip``: the mean over the
-    aligned face at its own size, and ``loudest``, the 99th percentile. ``skin``: the skin ratio.
+    aligned face at its own size, and ``loudest``, the 99th percentile. ``skin``: the skin ratio;
+    ``stains``: how far colours changed in blotches. Of a face that was bent all but LPIPS are of what was changed
+    beyond that.
     """
 
     face_lpips: float
@@ -23,6 +25,7 @@ class Seen:
     flip: float
     loudest: float
     skin: float
+    stains: float
 
 
 class Visibility:
@@ -31,14 +34,17 @@ class Visibility:
     def __init__(self, original: Tensor, face: Face) -> None:
         self.face = face
         self.lpips = FaceLpips(load_lpips(original.device), original, face)
-        self.before = warp(original, face, self.lpips.sizes[-1])
-        self.skin = Skin(self.before)
+        self.before = self._face(original)
 
     @torch.no_grad()
-    def __call__(self, changed: Tensor) -> Seen:
-        """Of a changed picture of the original's shape."""
+    def __call__(self, changed: Tensor, bent: Tensor | None = None) -> Seen:
+        """Of a changed picture of the original's shape; ``bent``: the original as it was bent before, if it was."""
         lpips = dict(zip(self.lpips.sizes, self.lpips.each(changed).tolist(), strict=True))
-        after = warp(changed, self.face, self.lpips.sizes[-1])
-        error = flip(self.before, after)
+        before, after = self.before if bent is None else self._face(bent), self._face(changed)
+        error = flip(before, after)
         loudest = float(error.flatten().quantile(LOUDEST))
-        return Seen(max(lpips.values()), lpips, float(error.mean()), loudest, float(self.skin.ratio(after)))
+        skin, broad = Skin(before).ratio(after), stains(perceived(before), perceived(after))
+        return Seen(max(lpips.values()), lpips, float(error.mean()), loudest, float(skin), float(broad))
+
+    def _face(self, image: Tensor) -> Tensor:
+        return warp(image, self.face, self.lpips.sizes[-1])

@@ -6,7 +6,8 @@ Those of models/ come with shield; those of the user's model folder were importe
 import hashlib
 import os
 import sys
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,9 +27,30 @@ else:
 REINSTALL = "install shield again"
 
 
+ORDERS = ("rgb", "bgr")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a recogniser reads a face and when it knows a person.
+
+    ``template``: the frame it wants. It is given (levels - ``mean``) / ``scale`` in the ``order`` "rgb" or "bgr".
+    ``unit``: only the direction of its embeddings counts. ``same``: the squared distance of two embeddings up to which
+    it takes both for one person. ``judge``: no search may ask it.
+    """
+
+    template: str
+    mean: float
+    scale: float
+    order: str
+    unit: bool
+    same: float
+    judge: bool
+
+
 @dataclass(frozen=True)
 class WeightsEntry:
-    """One model of manifest.toml. ``size`` is the side of the network's input in px (0: any)."""
+    """One model of manifest.toml. ``size``: of the network's input, px (0: any). ``reading``: of a recogniser alone."""
 
     name: str
     file: str
@@ -38,6 +60,7 @@ class WeightsEntry:
     size: int
     what: str
     training: str
+    reading: Reading | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -92,14 +115,26 @@ def _entries(path: Path, kind: type[Entry], advice: str) -> dict[str, Entry]:
 
 
 def _entry(kind: type[Entry], name: str, row: dict[str, Any]) -> Entry:
-    entry = kind(name=name, **row)
-    for field in fields(entry):
-        value, expected = getattr(entry, field.name), int if field.name == "size" else str
-        if type(value) is not expected:
-            raise TypeError(f"{field.name} of {name!r} is {value!r}, expected {expected.__name__}")
+    if not isinstance(row, dict):
+        raise TypeError(f"{name!r} is {row!r}, expected a table")
+    settings = dict(row)
+    reading = settings.pop("reading", None)
+    entry = kind(name=name, **settings, reading=None if reading is None else Reading(**reading))
+    _check(name, {key: value for key, value in vars(entry).items() if key != "reading"}, {"size": int})
+    if entry.reading is not None:
+        _check(name, vars(entry.reading), {"mean": float, "scale": float, "same": float, "unit": bool, "judge": bool})
+        if entry.reading.order not in ORDERS:
+            raise TypeError(f"order of {name!r} is {entry.reading.order!r}, expected {' or '.join(ORDERS)}")
     if Path(entry.file).name != entry.file:
         raise TypeError(f"file of {name!r} is {entry.file!r}, expected a name without folders")
     return entry
+
+
+def _check(name: str, values: Mapping[str, object], kinds: Mapping[str, type]) -> None:
+    """Raise TypeError for a value that is not of its kind, which is a string unless ``kinds`` says otherwise."""
+    for key, value in values.items():
+        if type(value) is not (expected := kinds.get(key, str)):
+            raise TypeError(f"{key} of {name!r} is {value!r}, expected {expected.__name__}")
 
 
 def sha256_of(data: bytes) -> str:

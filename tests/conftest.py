@@ -84,7 +84,7 @@ def photo(tmp_path: Path, small: NDArray[np.uint8]) -> Path:
 @pytest.fixture(scope="session")
 def brief() -> Plan:
     """Verification by two networks after two channels in few frames, for tests of what comes before and after it."""
-    return Plan(surrogates=("stargan", "identity"), channels=("none", "jpeg75"), held=2, few=1, found=())
+    return Plan(surrogates=("stargan", "dlib"), channels=("none", "jpeg75"), held=2, few=1, found=())
 
 
 @pytest.fixture(scope="module")

@@ -190,11 +190,11 @@ def report(small: Pixels, changed_photo: Pixels) -> shield.Report:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(surrogate, "_loaded", surrogate._loaded | {("stargan", str(CPU)): narrow_stargan()})
         patch.setattr(verification, "load_hardened", lambda device: [])
-        return shield.verify_photo(small, changed_photo, adversaries=True, plan=only("identity", "stargan")).report
+        return shield.verify_photo(small, changed_photo, adversaries=True, plan=only("dlib", "stargan")).report
 
 
 def test_adversaries_have_rows_of_their_own(report: shield.Report) -> None:
-    assert report.schema == 4
+    assert report.schema == 5
     assert report.channels() == FEW
     keys = {(e.face, e.surrogate, e.edit, e.picture, e.channel) for e in report.adversaries}
     edits = len(report.select())
@@ -217,9 +217,9 @@ def test_the_original_is_cleaned_as_control(report: shield.Report, small: Pixels
     """It is held against the clean result, so that what is measured is what the cleaning itself does."""
     side = report.other_side
     assert all(effect.distance < 1e-6 for effect in side.select("resaved"))
-    (face,), (effect,) = detect(small), side.select("resaved", "blur 3", "identity")
+    (face,), (effect,) = detect(small), side.select("resaved", "blur 3", "dlib")
     clean = cleaned(small, [region_of(face, 320, 320)], adversaries["blur 3"])
-    alone = shield.verify_photo(small, clean, plan=dataclasses.replace(only("identity"), held=1)).report
+    alone = shield.verify_photo(small, clean, plan=dataclasses.replace(only("dlib"), held=1)).report
     assert effect.distance == pytest.approx(alone.select()[0].distance, abs=1e-6)
 
 
@@ -301,7 +301,7 @@ def test_the_command_prints_a_second_table_and_a_sentence_only_where_asked(
 
 def shares(report: shield.Report) -> list[float]:
     """What the row of the non-local means holds."""
-    pictures = ("protected", "identity"), ("protected", "stargan"), ("resaved", None)
+    pictures = ("protected", "dlib"), ("protected", "stargan"), ("resaved", None)
     rows = [report.other_side.select(picture, "non-local means", surrogate) for picture, surrogate in pictures]
     return [float(np.mean([effect.share for effect in own])) for own in rows]
 
@@ -348,7 +348,7 @@ def test_no_search_works_on_a_hardened_manipulator(tiny: str) -> None:
 
 
 def test_hardened_manipulators_run_only_with_adversaries(tiny: str, small: Pixels, changed_photo: Pixels) -> None:
-    found = shield.verify_photo(small, changed_photo, adversaries=True, plan=only("identity"))
+    found = shield.verify_photo(small, changed_photo, adversaries=True, plan=only("dlib"))
     assert tiny not in found.report.surrogates()
     assert tiny in found.report.other_side.surrogates()
     assert {e.channel for e in found.report.adversaries if e.surrogate == tiny} == {AS_SAVED, *adversaries}

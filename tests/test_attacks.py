@@ -453,7 +453,7 @@ def test_breaks_stargan_on_a_small_photo_and_leaves_its_weights_alone(
     small = torch.nn.functional.interpolate(to_tensor(portrait), size=160, mode="bilinear", antialias=True)
     original, face = round_to_levels(small), portrait_face.scaled(160 / 1024)
     two = chosen(stargan, stargan.edits[1:3])
-    targets, roads = [Target(two, [two])], [AsSaved()]
+    targets, roads = [Target([two], [two])], [AsSaved()]
     loss = Disruption(original, face, targets, roads, output, random.Random(0), seeded(), Frames(0, 0, 0), 1)
     before = {key: value.clone() for key, value in stargan.state_dict().items()}
     steps: Steps = []

@@ -23,7 +23,7 @@ MANIPULATORS = ("stargan", "cyclegan", "ganimation")
 
 @pytest.fixture(scope="module")
 def report(small, brief) -> shield.Report:
-    plan = replace(brief, surrogates=("stargan", "identity"), unseen=True)
+    plan = replace(brief, surrogates=("stargan", "dlib"), unseen=True)
     return shield.protect(small, shield.Recipe(steps=1, surrogates=("cyclegan",)), plan=plan).report
 
 
@@ -215,7 +215,7 @@ def test_the_thorough_plan_asks_for_every_held_frame_everywhere() -> None:
 def test_shares_of_what_was_not_measured_are_none(report: shield.Report) -> None:
     seen = sent(report, True)
     assert portraits.share(seen, PROTECTED) == 1
-    assert portraits.share(seen, PROTECTED, "none", HELD, "identity") == 1
+    assert portraits.share(seen, PROTECTED, "none", HELD, "dlib") == 1
     assert portraits.share(seen, NOISE, "blur") is None is frames.share(seen, NOISE, "blur", HELD)
     assert portraits.summary([portraits.Run("a", seen, 1.0)], 0).row_count == len(seen.rows())
 

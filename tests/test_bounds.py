@@ -71,7 +71,7 @@ def perceptual(original: Tensor, network: Lpips, limit: float = LIMIT) -> Case:
 
 
 def visible(original: Tensor, network: Lpips) -> Case:
-    face, allowed = whole_picture(SIDE, SIDE), Allowed(LIMIT, 0.08, 0.4, 1.5)
+    face, allowed = whole_picture(SIDE, SIDE), Allowed(LIMIT, 0.08, 0.4, 1.5, 2.0)
 
     def obeys(image: Tensor) -> bool:
         one, other = (warp(picture, face, 256) for picture in (image, original))

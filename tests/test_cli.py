@@ -38,7 +38,7 @@ def test_what_is_left_out_of_a_photo_is_said(tmp_path, small, briefly):
     assert note in " ".join(result.stdout.split())
     verification = shield.verify_photo(path, protected)
     report = json.loads(verification.report.to_json())
-    assert report["schema"] == 4 and report["original"]["notes"] == [note] and report["protected"]["notes"] == []
+    assert report["schema"] == 5 and report["original"]["notes"] == [note] and report["protected"]["notes"] == []
 
 
 def test_protect_writes_prints_and_agrees_with_the_api(photo, briefly):
@@ -70,7 +70,7 @@ def test_quiet_prints_nothing(photo, briefly):
 
 
 def test_not_reaching_the_effect_is_exit_code_1(photo, briefly):
-    result = run(app, ["protect", str(photo), "--steps", "1", "--surrogate", "identity", "--preset", "subtle"])
+    result = run(app, ["protect", str(photo), "--steps", "1", "--surrogate", "dlib", "--preset", "subtle"])
     assert result.exit_code == 1, result.output
     assert photo.with_name("me.shield.jpg").exists()
 
@@ -92,7 +92,7 @@ def test_verify_reads_the_recipe_beside_the_file(photo, tmp_path, briefly):
     assert result.exit_code == first.exit_code, result.output
     report = json.loads(result.stdout)
     assert (report["recipe"]["steps"], report["recipe"]["levels"]) == (2, shield.PRESETS["strong"].levels)
-    assert {row["surrogate"] for row in report["effects"] if row["seen"]} == {"stargan"}
+    assert {row["surrogate"] for row in report["effects"] if row["seen"]} == {"dlib", "stargan"}
     with Image.open(sheet) as picture:
         assert picture.format == "PNG"
 

@@ -4,6 +4,7 @@ import random
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from shield import disruption
 from shield.channels import AsSaved
 from shield.disruption import MARGIN, Disruption, Target, in_step, mean_of
+from shield.diversity import COARSEST, PLAIN, Variation
 from shield.faces import Face, Framing, warp
 from shield.frames import FRAMES, Frames, held
 from shield.objectives import l2
@@ -63,7 +65,7 @@ def gradient(loss: Loss, photo: Tensor) -> tuple[Tensor, Tensor]:
 def loss_of(surrogate: Surrogate, photo: Tensor, face: Face, **settings: Any) -> Disruption:
     """Climbs what the surrogate makes of this photo, all its edits at once, as it is saved."""
     generator = torch.Generator().manual_seed(0)
-    targets, roads = [Target(surrogate, [surrogate])], [AsSaved()]
+    targets, roads = [Target([surrogate], [surrogate])], [AsSaved()]
     return Disruption(photo, face, targets, roads, output, random.Random(0), generator, **settings)
 
 
@@ -226,7 +228,7 @@ def test_two_lists_are_walked_through_together_until_every_pair_in_step_was_ther
 def test_edits_and_roads_come_in_turn(scene: tuple[Tensor, Face], stargan: Surrogate) -> None:
     photo, face = scene
     parts, roads = [chosen(stargan, [edit]) for edit in stargan.edits], [AsSaved(), AsSaved()]
-    targets = [Target(stargan, parts), Target(stargan, parts)]
+    targets = [Target([stargan], parts), Target([stargan], parts)]
     loss = Disruption(photo, face, targets, roads, output, random.Random(0), torch.Generator())
     draws = [loss.draw() for _ in range(6)]
     assert [one.surrogate.edits + other.surrogate.edits for one, other in draws] == [
@@ -266,8 +268,8 @@ def test_bfloat16_measures_the_same_distances(name: str, scene: tuple[Tensor, Fa
         clean = surrogate(crop_of(surrogate, photo, face))
     crop = crop_of(surrogate, altered(photo, 0.1), face)
     exact, fast = (distances(surrogate, crop, clean, fast) for fast in (False, True))
-    assert exact.max() > 0.003
-    assert float((fast - exact).abs().max()) < 0.002
+    assert exact.max() > 0.06 * surrogate.threshold
+    assert float((fast - exact).abs().max()) < 0.04 * surrogate.threshold
 
 
 def test_a_look_in_fast_precision_pulls_where_full_precision_does(
@@ -284,3 +286,37 @@ def test_a_look_in_fast_precision_pulls_where_full_precision_does(
     (exact_value, exact), (fast_value, fast) = pulls
     assert fast_value == pytest.approx(exact_value, abs=0.01)
     assert torch.cosine_similarity(exact, fast, dim=0) > 0.98
+
+
+# What recognisers are shown
+
+
+def test_a_variation_mirrors_and_coarsens_and_a_plain_one_does_nothing() -> None:
+    crops = torch.rand(2, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(PLAIN(crops), crops)
+    assert torch.equal(Variation(mirrored=True)(crops), crops.flip(-1))
+    coarse = Variation(share=0.6)(crops)
+    assert coarse.shape == crops.shape
+    assert float(coarse.var()) < 0.7 * float(crops.var())
+    drawn = [Variation.draw(random.Random(seed)) for seed in range(40)]
+    assert {one.mirrored for one in drawn} == {True, False}
+    assert all(COARSEST <= one.share <= 1 for one in drawn)
+
+
+def test_recognisers_are_one_door_and_see_varied_faces_while_editors_do_not(
+    scene: tuple[Tensor, Face], stargan: Surrogate, device: torch.device
+) -> None:
+    photo, face = scene
+    known = [load_surrogate(name, device) for name in ("dlib", "mobilefacenet")]
+    targets = [Target(known, known), Target([stargan], [stargan])]
+    loss = Disruption(photo, face, targets, [AsSaved()], output, random.Random(0), torch.Generator())
+    draws = [loss.draw() for _ in range(6)]
+    assert [one.surrogate.name for one, _ in draws] == ["dlib", "mobilefacenet"] * 3
+    assert len({one.variation for one, _ in draws}) == 6
+    assert all(other.variation == PLAIN for _, other in draws)
+    # Of the same picture and draw the value is the same, and another variation gives another one.
+    changed, draw = altered(photo, 0.1), draws[0][0]
+    with torch.no_grad():
+        one, again = loss.look(changed, draw), loss.look(changed, draw)
+        other = loss.look(changed, replace(draw, variation=Variation(mirrored=not draw.variation.mirrored, share=0.7)))
+    assert torch.equal(one, again) and not torch.equal(one, other)

@@ -257,7 +257,7 @@ def test_a_large_face_is_shrunk_once_and_measured_alike(monkeypatch: pytest.Monk
     assert view.shape[-1] / region.width == pytest.approx(0.7, abs=0.02)
 
 
-@pytest.mark.parametrize("name", ["stargan", "identity"])
+@pytest.mark.parametrize("name", ["stargan", "dlib"])
 def test_results_do_not_depend_on_the_batch(
     name: str, portrait: Pixels, portrait_face: Face, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,7 +331,7 @@ def test_a_plan_is_narrowed_by_names() -> None:
 
 
 def test_verify_measures_what_was_asked_alone(small: Pixels) -> None:
-    report = shield.verify_photo(small, small, surrogates=["identity"], channels=["half+jpeg75"], frames=[HELD]).report
+    report = shield.verify_photo(small, small, surrogates=["dlib"], channels=["half+jpeg75"], frames=[HELD]).report
     assert {(e.surrogate, e.channel, e.frame, e.picture) for e in report.effects} == {
-        ("identity", "half+jpeg75", HELD, PROTECTED)
+        ("dlib", "half+jpeg75", HELD, PROTECTED)
     }

@@ -37,12 +37,14 @@ MAY_USE = {
     "faces": "errors photo registry weights",
     "surrogates": "errors faces files objectives photo registry torch_state weights",
     "flip": "",
+    "diversity": "",
+    "carriers": "errors region",
     "skin": "masking",
     "bounds": "faces flip lpips registry skin",
     "visibility": "bounds faces flip lpips skin",
     "attacks": "bounds errors photo registry",
     "channels": "formats photo registry",
-    "disruption": "bounds channels device faces frames objectives surrogates",
+    "disruption": "bounds channels device diversity faces frames objectives surrogates",
     "frames": "faces",
     "region": "faces photo",
     "drawing": "faces photo",
@@ -50,12 +52,12 @@ MAY_USE = {
     "recipe": "attacks bounds channels device errors objectives photo surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds channels detection device errors faces files formats frames lpips objectives photo recipe region "
-    "registry surrogates torch_state universal visibility weights",
+    "verify": "bounds carriers channels detection device errors faces files formats frames lpips objectives photo "
+    "recipe region registry surrogates torch_state universal visibility weights",
     "results": "files photo verify",
-    "search": "attacks bounds channels device disruption errors faces frames lpips masking objectives photo recipe "
-    "region surrogates universal",
-    "fit": "bounds device errors photo recipe region visibility",
+    "search": "attacks bounds carriers channels device disruption errors faces frames lpips masking objectives photo "
+    "recipe region surrogates universal",
+    "fit": "bounds carriers device errors photo recipe region visibility",
     "pipeline": "attacks device fit photo recipe region results search surrogates torch_state verify",
     "batch": "attacks errors files photo pipeline recipe results verify",
     "quality": "errors faces lpips photo surrogates torch_state training",

@@ -100,7 +100,7 @@ FAULTS = {
     "far": (with_distance(Tensor.detach), "distances with a gradient"),
     "size's kind": (with_setting(size=16.0), "a size in px, and has 16.0"),
     "edits' kind": (with_setting(edits="ab"), "a tuple of names as edits, and has 'ab'"),
-    "framing": (with_setting(framing=None), "a shield.Framing as framing, and has None"),
+    "framing": (with_setting(framing=None), "a shield.Framing or a template as framing, and has None"),
     "threshold": (with_setting(threshold=0), "a threshold above 0, and has 0"),
 }
 
@@ -133,6 +133,6 @@ def test_one_of_an_installed_package_is_tried_when_it_is_loaded() -> None:
         own._load(Point(), CPU)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["stargan", "identity"])
+@pytest.mark.parametrize("name", ["stargan", "dlib"])
 def test_those_of_shield_keep_them(name: str, device: torch.device) -> None:
     promises.check_promises(name, surrogate.load_surrogate(name, device), device)

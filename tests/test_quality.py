@@ -235,8 +235,8 @@ def test_models_are_judged_side_by_side_on_the_same_faces(archives: Path, checko
 def test_bad_input_is_refused(archives: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no surrogate named 'nobody'"):
         evaluate_models(["nobody"], archives)
-    with pytest.raises(InputError, match="'identity' cannot be evaluated"):
-        evaluate_models(["identity"], archives)
+    with pytest.raises(InputError, match="'dlib' cannot be evaluated"):
+        evaluate_models(["dlib"], archives)
     with pytest.raises(InputError, match=r"no labels\.csv"):
         evaluate_models(["stargan"], tmp_path)
     with pytest.raises(InputError, match="is not a folder"):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from shield import weights
 from shield.errors import WeightsError
 from shield.faces.landmarks import LandmarkNet, load_landmarks
-from shield.surrogates.recogniser_net import RecogniserNet, load_recogniser
+from shield.surrogates.recognisers.dlib import RecogniserNet, load_dlib
 
 # The reference is written with five decimals: rounding alone costs 0.5e-5.
 TOLERANCE = 1e-5
@@ -30,7 +30,7 @@ class Case:
     values: str
 
 
-RECOGNISER = Case("identity", load_recogniser, 150, (128,), "face150.png", "identity_face150_png")
+RECOGNISER = Case("dlib", load_dlib, 150, (128,), "face150.png", "identity_face150_png")
 LANDMARKS = Case("landmarks68", load_landmarks, 112, (68, 2), "face112.png", "landmarks_face112_png_xy_fraction")
 
 both = pytest.mark.parametrize("case", [RECOGNISER, LANDMARKS], ids=lambda case: case.name)
@@ -68,7 +68,7 @@ def test_equals_the_published_network_on_a_face(case: Case) -> None:
 
 
 def test_recogniser_on_ramps_as_recorded() -> None:
-    embedding = load_recogniser()(ramps(150))[0]
+    embedding = load_dlib()(ramps(150))[0]
     expected = torch.tensor([-0.049926, -0.148333, -0.105876, 0.058646, 0.167788, -0.090303, -0.089712, 0.260162])
     assert largest_difference(embedding[::16], expected) < TOLERANCE
 

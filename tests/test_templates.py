@@ -41,7 +41,7 @@ def is_sound(template: Template) -> bool:
 
 
 def test_all_templates_of_the_trade_are_there() -> None:
-    assert set(templates) == {"portrait", *TRADE}
+    assert set(templates) == {"portrait", "dlib_150", *TRADE}
     assert templates["portrait"] == PORTRAIT == Framing()
 
 

@@ -46,16 +46,24 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
     def put(data: bytes | None) -> None:
         (tmp_path / "universal.safetensors").unlink(missing_ok=True)
-        rows = {name: asdict(entry) for name, entry in entries.items() if name != NAME}
+        rows = {
+            name: {k: v for k, v in asdict(entry).items() if k != "reading"}
+            for name, entry in entries.items()
+            if name != NAME
+        }
         if data is not None:
             (tmp_path / "universal.safetensors").write_bytes(data)
             words = dict.fromkeys(("licence", "source", "what", "training"), "made by a test")
             made = WeightsEntry(NAME, "universal.safetensors", sha256_of(data), size=SIZE, **words)
-            rows[NAME] = asdict(made)
+            rows[NAME] = {key: value for key, value in asdict(made).items() if key != "reading"}
         tables = [
             f"[{row.pop('name')}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in row.items())
             for row in rows.values()
         ]
+        for name, entry in entries.items():
+            if entry.reading is not None:
+                values = "".join(f"{k} = {json.dumps(v)}\n" for k, v in vars(entry.reading).items())
+                tables.append(f"[{name}.reading]\n{values}")
         (tmp_path / "manifest.toml").write_text("\n".join(tables), encoding="utf-8")
         monkeypatch.setattr(weights, "models_folder", lambda: tmp_path)
 
@@ -120,7 +128,7 @@ def test_it_lies_over_the_face(stencil: Tensor, portrait: NDArray[np.uint8]) -> 
 def searched(pixels: NDArray[np.uint8], recipe: shield.Recipe) -> Tensor:
     """What the search finds for the only face, with nothing after it: (1, 3, h, w) in levels."""
     region = region_of(detect(pixels)[0], *pixels.shape[1::-1])
-    return 255 * search.search(search.Task(from_array(pixels), region, region.window(), "png"), recipe)
+    return 255 * search.search(search.Task(from_array(pixels), region, region.window(), "png"), recipe).pixels
 
 
 def agreement(change: Tensor, face: Face, stencil: Tensor) -> float:
@@ -157,7 +165,7 @@ def test_alone_it_asks_no_surrogate_and_nothing_random(
         raise AssertionError
 
     monkeypatch.setattr(disruption, "warp_frames", asked)
-    other = replace(ALONE, seed=5, surrogates=("identity",), steps=7, steered=False, start="universal")
+    other = replace(ALONE, seed=5, surrogates=("dlib",), steps=7, steered=False, start="universal")
     assert torch.equal(searched(small, ALONE), searched(small, other))
     with pytest.raises(AssertionError):
         searched(small, replace(other, attack="adam"))
@@ -179,12 +187,12 @@ def test_a_search_begins_with_it(stencil: Tensor, small: NDArray[np.uint8]) -> N
 @pytest.mark.parametrize(
     ("settings", "seen"),
     [
-        ({}, {"identity"}),
-        ({"start": "universal"}, {"identity", *FITTED_TO}),
+        ({}, {"dlib"}),
+        ({"start": "universal"}, {"dlib", *FITTED_TO}),
         ({"attack": "universal"}, set(FITTED_TO)),
     ],
 )
 def test_whoever_the_change_was_fitted_to_has_been_seen(settings: dict[str, str], seen: set[str]) -> None:
     """Even where the search asked another."""
-    recipe = replace(shield.Recipe(surrogates=("identity",)), **settings)
+    recipe = replace(shield.Recipe(surrogates=("dlib",)), **settings)
     assert _seen(recipe) == seen

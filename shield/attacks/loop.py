@@ -102,8 +102,8 @@ def following() -> Weights:
 class GradientAttack:
     """``steps`` steps by ``rule``. Every search begins with a rule and a penalty of its own, so that none remembers.
 
-    ``start``: share of the bound by which the start is moved at random. Ends early when the loss reaches ``goal``
-    inside the bound.
+    ``start``: share of the bound by which the start is moved at random. Ends early where a loss that draws
+    nothing reaches ``goal`` inside the bound.
     """
 
     rule: Callable[[], Rule]
@@ -125,7 +125,8 @@ class GradientAttack:
             excess = float(here.excesses.amax())
             if here.score > best_score:
                 best, best_score = candidate.detach(), here.score
-            done = step == self.steps or (here.value >= self.goal and excess <= 0)
+            # Of a loss that draws anew one value says little.
+            done = step == self.steps or (here.value >= self.goal and excess <= 0 and not isinstance(loss, Drawn))
             if progress is not None:
                 progress(self.steps if done else step, self.steps, max(0.0, best_score))
             if done:

@@ -22,6 +22,7 @@ LAST = 0.1  # of the first step, to which steps shrink along a cosine
 MOMENTUM = 0.9
 NEAR = -0.08  # an excess from which on a limit counts as reached
 BACK = 5.0  # of an excess: how much harder a limit that is exceeded pushes back
+REFRESHED = 2  # steps after which the gradient of a limit is taken anew: it costs as much as the loss
 ENOUGH = 0.9  # value from which on the change begins to shrink instead
 
 
@@ -32,6 +33,7 @@ class Tangent:
         self.steps = steps
         self.total: Tensor | None = None
         self.value = 0.0  # of the last steps
+        self.pulls: dict[int, Tensor] = {}  # by number of the limit
 
     def __call__(self, here: Here, bound: Bound) -> Tensor:
         ascent = _unit(here.gradient)
@@ -39,15 +41,21 @@ class Tangent:
         direction = _unit(self.total)
         excesses = here.excesses.tolist()
         reached = [number for number, excess in enumerate(excesses) if excess > NEAR]
-        pulls = [_unit(here.pull(number)) for number in reached]
+        pulls = [self._pull(here, number) for number in reached]
         pushes = [1 + min(max(BACK * excesses[number], -1.0), 1.0) for number in reached]
         for weight, push, pull in zip(_weights(direction, pulls), pushes, pulls, strict=True):
             direction = direction - weight * push * pull
         self.value = MOMENTUM * self.value + (1 - MOMENTUM) * here.value
         if (spare := min(1.0, max(0.0, (self.value - ENOUGH) / (1 - ENOUGH)))) > 0:
-            loudest = _unit(here.pull(int(here.excesses.argmax())))
+            loudest = self._pull(here, int(here.excesses.argmax()))
             direction = (1 - spare) * direction - spare * loudest
         return here.image + bound.step(direction * math.sqrt(direction.numel()), self._share(here.step))
+
+    def _pull(self, here: Here, number: int) -> Tensor:
+        """Where a limit's excess grows; it turns slowly."""
+        if number not in self.pulls or here.step % REFRESHED == 0:
+            self.pulls[number] = _unit(here.pull(number))
+        return self.pulls[number]
 
     def _share(self, step: int) -> float:
         """How far a step goes."""

@@ -76,7 +76,7 @@ def shield_loop(working: Tensor, region: Region, steps: int, recipe: Recipe) -> 
     loss = Disruption(
         working,
         region.working_face,
-        [Target(surrogate, [surrogate])],
+        [Target([surrogate], [surrogate])],
         [AsSaved()],
         output,
         searched(0),

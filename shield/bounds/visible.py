@@ -1,4 +1,4 @@
-"""What people may see of a change: face LPIPS, FLIP, and the texture of smooth skin.
+"""What people may see of a change: face LPIPS, FLIP, the texture of smooth skin, and stains.
 
 LPIPS alone is blind to what ruins a portrait: within a face LPIPS of .02 a search draws wrinkles. FLIP and the skin
 ratio see them. All of them are soft: a search moves along where they reach their limits (for LPIPS: Laidlaw et al.
@@ -16,7 +16,7 @@ from shield.bounds.lpips import COARSE, face_sizes
 from shield.faces import Face, warp
 from shield.flip import PIXELS_PER_DEGREE, TINY, hyab, perceived, spread
 from shield.lpips import Lpips
-from shield.skin import Skin
+from shield.skin import Skin, stains
 
 ATTEMPTS = 12  # to draw a picture back
 LESS = 0.98  # a little more than the excess asks for, so that few attempts are needed
@@ -28,23 +28,30 @@ LOUDEST = 0.99  # the quantile of FLIP that stands for the loudest places
 @dataclass(frozen=True)
 class Allowed:
     """How much may be seen. ``lpips``: of the face. ``flip``: mean of the face; ``loudest``: its 99th percentile.
-    ``skin``: the skin ratio."""
+    ``skin``: the skin ratio. ``stains``: root mean square of broad changes of colour.
+    """
 
     lpips: float
     flip: float
     loudest: float
     skin: float
+    stains: float
 
 
 class Visible:
-    """``allowed`` for the face of an original (1, 3, H, W) in [0, 1]."""
+    """``allowed`` for the face of an original (1, 3, H, W) in [0, 1].
 
-    def __init__(self, original: Tensor, face: Face, allowed: Allowed, network: Lpips) -> None:
+    ``unbent``: the picture before it was bent to ``original``, where it was: LPIPS sees the warp as well.
+    """
+
+    def __init__(
+        self, original: Tensor, face: Face, allowed: Allowed, network: Lpips, unbent: Tensor | None = None
+    ) -> None:
         self.original, self.face, self.allowed, self.network = original, face, allowed, network
         self.side = face_sizes(face)[-1]
         with torch.no_grad():
             before = self._face(original)
-            self.features = list(network.features(before))
+            self.features = list(network.features(before if unbent is None else self._face(unbent)))
             self.skin = Skin(before)
             self.colours = self._colours(_coarse(before))
 
@@ -70,12 +77,14 @@ class Visible:
         return self.project(image)
 
     def excesses(self, image: Tensor) -> Tensor:
-        """Of LPIPS at the face's own size (smaller, changes show less), FLIP's mean and loudest places, and skin."""
+        """Of LPIPS at the face's own size (smaller, changes show less), FLIP's mean and loudest, skin and stains."""
         face = self._face(image)
         lpips = self.network.between(self.network.features(face), self.features)[0] / self.allowed.lpips
-        mean, loudest = self._flip(self._colours(_coarse(face)))
+        colours = self._colours(_coarse(face))
+        mean, loudest = self._flip(colours)
         skin = (self.skin.ratio(face) - 1).clamp(min=0) / (self.allowed.skin - 1)
-        return torch.stack([lpips, mean, loudest, skin]) - 1
+        broad = stains(self.colours, colours) / self.allowed.stains
+        return torch.stack([lpips, mean, loudest, skin, broad]) - 1
 
     def _flip(self, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Shares of what is allowed of FLIP's mean and of its loudest places: its own values, smoother slopes.

@@ -118,3 +118,5 @@ _published("dfl_whole_face", 224, (79.17, 88.0), (140.67, 88.0), (109.0, 121.0),
 # the same centre.
 templates.register("arcface_128")(ARCFACE.moved("arcface_128", 112 / 128, -8 / 128))
 templates.register("mtcnn_512")(ARCFACE.moved("mtcnn_512", 0.85, 0.0))
+# dlib's recogniser: about the square that its own chip of 150 px shows.
+templates.register("dlib_150")(Template("dlib_150", Framing(side=0.65, down=0.06).points))

@@ -1,14 +1,16 @@
 """Surrogates: networks like those that will be pointed at the photo. One file and one word here each."""
 
-from shield.surrogates import cyclegan, ganimation, identity, stargan
+from shield.surrogates import cyclegan, ganimation, recognisers, stargan
 from shield.surrogates.hardening import hardened_name
-from shield.surrogates.imported import import_model, remove_model
+from shield.surrogates.imported import RECOGNISER, import_model, import_recogniser, remove_model
 from shield.surrogates.own import register_surrogate
 from shield.surrogates.published import families
+from shield.surrogates.recognisers import RECOGNISERS
 from shield.surrogates.selection import chosen
 from shield.surrogates.surrogate import (
     Surrogate,
     hardened,
+    judges,
     load_hardened,
     load_surrogate,
     load_surrogates,
@@ -16,6 +18,8 @@ from shield.surrogates.surrogate import (
 )
 
 __all__ = [
+    "RECOGNISER",
+    "RECOGNISERS",
     "Surrogate",
     "chosen",
     "cyclegan",
@@ -23,11 +27,13 @@ __all__ = [
     "ganimation",
     "hardened",
     "hardened_name",
-    "identity",
     "import_model",
+    "import_recogniser",
+    "judges",
     "load_hardened",
     "load_surrogate",
     "load_surrogates",
+    "recognisers",
     "register_surrogate",
     "remove_model",
     "stargan",

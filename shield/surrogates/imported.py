@@ -14,13 +14,19 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from shield.errors import InputError
+from shield.faces.templates import ARCFACE, templates
 from shield.files import write_atomically
+from shield.surrogates.promises import check_promises
 from shield.surrogates.published import Checkpoint, Editor, Family, families, fit, read_checkpoint
 from shield.surrogates.published.conditions import Edits, are_numbered
-from shield.surrogates.surrogate import Loader, forget, surrogates
+from shield.surrogates.recognisers.graph import module_of, simplified
+from shield.surrogates.recognisers.recogniser import ONNX, load_recogniser, recogniser_of
+from shield.surrogates.surrogate import Loader, Surrogate, forget, judges, surrogates
 from shield.torch_state import own_torch_state
 from shield.weights import (
+    ORDERS,
     ImportedEntry,
+    Reading,
     imported_models,
     load_tensors,
     manifest,
@@ -31,8 +37,68 @@ from shield.weights import (
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # what is a file's name on every system
 LISTED = 8  # edits that a model's description names
+RECOGNISER = "recogniser"
+HALF = 127.5  # of the levels: what networks that do not scale by themselves are given lies in [-1, 1]
+UNCALIBRATED = 0.3  # a cosine; the ArcFace networks that were measured draw their line at .28 to .47
 LOCK, PATIENCE = ".lock", 60  # a file in the model folder, and seconds
 HEADER = "# Models imported into shield; written by it. 'shield models remove NAME' takes one out.\n"
+
+
+@own_torch_state()
+def import_recogniser(
+    path: str | Path,
+    name: str | None = None,
+    template: str = ARCFACE.name,
+    order: str = "rgb",
+    cosine: float | None = None,
+    judge: bool = False,
+) -> ImportedEntry:
+    """Make an ONNX file of the ArcFace family a surrogate, or a judge that no search may ask.
+
+    It takes faces (N, 3, s, s) in the frame ``template``, in ``order`` "rgb" or "bgr", and gives embeddings of which
+    the direction counts (insightface's packs, AdaFace, FaceNet, SFace). Where its first layers subtract and scale, it
+    is given levels, otherwise (levels - 127.5) / 127.5. ``cosine``: above which it takes two faces for one person's;
+    without one it is not calibrated, and the entry's ``training`` says so.
+
+    Raises RecipeError for an unknown template, InputError where the file cannot be read or is no such network, the name
+    is taken or no name, ``order`` or ``cosine`` is none, PhotoError where the folder cannot be written to, WeightsError
+    where the manifest that is there is broken.
+    """
+    path = Path(path)
+    name = _free_name(name if name is not None else _name_for(path, RECOGNISER))
+    templates[template]
+    if order not in ORDERS:
+        raise InputError(f"The order of colours is {order!r}; choose {' or '.join(ORDERS)}.")
+    if cosine is not None and not -1 < cosine < 1:
+        raise InputError(f"The cosine is {cosine}; choose one between -1 and 1.")
+    original = _read(path)
+    data, size, levels = simplified(original)
+    mean, scale = (0.0, 1.0) if levels else (HALF, HALF)
+    same = 2 - 2 * (UNCALIBRATED if cosine is None else cosine)
+    line = f"a cosine of {UNCALIBRATED}, not calibrated" if cosine is None else f"a cosine of {cosine}"
+    entry = ImportedEntry(
+        name=name,
+        file=f"{name}{ONNX}",
+        sha256=sha256_of(data),
+        licence="the user's",
+        source=path.name.encode(errors="replace").decode(),
+        size=size,
+        what=f"Face recogniser{', a judge' if judge else ''}: a face of {size} px to an embedding.",
+        training=f"Imported from ONNX, float32; given {'levels' if levels else '[-1, 1]'}; its line is {line}.",
+        family=RECOGNISER,
+        source_sha256=sha256_of(original),
+        reading=Reading(template, mean, scale, order, True, same, judge),
+    )
+    check_promises(name, recogniser_of(entry, module_of(data)), torch.device("cpu"))
+    _keep(entry, data)
+    return entry
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}); name another file.") from error
 
 
 @own_torch_state()
@@ -105,24 +171,36 @@ def _known(name: str) -> ImportedEntry:
 class Imported(Mapping[str, Loader]):
     """The models that the user imported, as loaders, as they are at every access. Raises WeightsError as the manifest.
 
-    Nothing but the manifest is read before one of them is used.
+    Nothing but the manifest is read before one of them is used. ``judges``: those that no search may ask, or the rest.
     """
 
+    def __init__(self, judges: bool = False) -> None:
+        self.judges = judges
+
     def __getitem__(self, name: str) -> Loader:
-        if name not in imported_models():
+        if name not in self._names():
             raise KeyError(name)
         return partial(load_imported, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(imported_models())
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return len(imported_models())
+        return len(self._names())
+
+    def _names(self) -> list[str]:
+        return [name for name, entry in imported_models().items() if _is_judge(entry) == self.judges]
 
 
-def load_imported(name: str, device: torch.device) -> Editor:
+def _is_judge(entry: ImportedEntry) -> bool:
+    return entry.reading is not None and entry.reading.judge
+
+
+def load_imported(name: str, device: torch.device) -> Surrogate:
     """An imported model as a surrogate. Raises WeightsError where its file is missing or altered."""
     entry = imported_models()[name]
+    if entry.reading is not None:
+        return load_recogniser(entry, device)
     family = families[entry.family]
     network, edits, _ = fit(family, load_tensors(name), entry.file, entry.attributes)
     return Editor(name, family.licence, family.framing, network, edits, entry.size).to(device)
@@ -136,7 +214,7 @@ def _free_name(name: str) -> str:
     if not NAME.fullmatch(name):
         raise InputError(f"{name!r} cannot be a model's name; take up to 64 letters, digits, dots, dashes.")
     # Folders of macOS and Windows know one file for two names that differ in case alone.
-    taken = {known.casefold() for known in (*surrogates, *manifest())}
+    taken = {known.casefold() for known in (*surrogates, *judges, *manifest())}
     if name.casefold() in taken:
         raise InputError(f"There is a model named {name!r} already; choose another name with --name.")
     return name
@@ -193,10 +271,16 @@ def _record(entries: Mapping[str, ImportedEntry]) -> None:
 
 
 def _table(entry: ImportedEntry) -> str:
-    values = {field.name: getattr(entry, field.name) for field in fields(entry) if field.name != "name"}
-    # A string of JSON is one of TOML, but for DEL, which TOML wants escaped.
-    rows = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
-    return f'\n["{entry.name}"]\n' + "\n".join(rows).replace("\x7f", "\\u007f") + "\n"
+    keys = [field.name for field in fields(entry) if field.name not in ("name", "reading")]
+    table = f'\n["{entry.name}"]\n' + _rows({key: getattr(entry, key) for key in keys})
+    return table if entry.reading is None else f'{table}["{entry.name}".reading]\n{_rows(vars(entry.reading))}'
+
+
+def _rows(values: Mapping[str, object]) -> str:
+    # A string, number or truth of JSON is one of TOML, but for DEL, which TOML wants escaped.
+    rows = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items()]
+    return "".join(rows).replace("\x7f", "\\u007f")
 
 
 surrogates.follow(Imported())
+judges.follow(Imported(judges=True))

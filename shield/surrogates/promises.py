@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from shield.errors import InputError
-from shield.faces import Framing
+from shield.faces import Template
 from shield.surrogates.surrogate import Surrogate, check_attributes
 
 FACES = 2  # so that the axis of the faces cannot be taken for that of the edits
@@ -42,7 +42,7 @@ def _check_settings(name: str, surrogate: Surrogate) -> None:
     edits: Any = surrogate.edits
     kinds: tuple[tuple[bool, str, object], ...] = (
         (type(surrogate.size) is int and surrogate.size > 0, "a size in px", surrogate.size),
-        (isinstance(surrogate.framing, Framing), "a shield.Framing as framing", surrogate.framing),
+        (isinstance(surrogate.framing, Template), "a shield.Framing or a template as framing", surrogate.framing),
         (
             isinstance(edits, tuple) and len(edits) > 0 and all(isinstance(edit, str) for edit in edits),
             "a tuple of names as edits",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from shield.errors import InputError
-from shield.faces import Framing
+from shield.faces import Template
 from shield.registry import Registry
 
 
@@ -20,7 +20,7 @@ class Surrogate(Protocol):
 
     name: str
     size: int
-    framing: Framing
+    framing: Template
     edits: tuple[str, ...]
     licence: str
     threshold: float
@@ -38,27 +38,29 @@ class Surrogate(Protocol):
 Loader = Callable[[torch.device], Surrogate]
 surrogates: Registry[Loader] = Registry("surrogate")
 hardened: Registry[Loader] = Registry("hardened manipulator")  # adversaries: no search works on them
+# Networks that no search may ever ask: what they say of a protected photo is what a stranger's network says.
+judges: Registry[Loader] = Registry("judge")
 _loaded: dict[tuple[str, str], Surrogate] = {}
 
 
 def load_surrogate(name: str, device: torch.device) -> Surrogate:
-    """The surrogate or hardened manipulator of that name on a device, loaded once.
+    """The surrogate, judge or hardened manipulator of that name on a device, loaded once.
 
     Raises RecipeError for an unknown name, InputError where what its loader returns is no surrogate.
     """
     key = name, str(device)
     if key not in _loaded:
-        loader = hardened[name] if name in hardened else surrogates[name]
+        room = next((room for room in (surrogates, judges, hardened) if name in room), surrogates)
         with torch.random.fork_rng(devices=[]):  # a network is built of random weights before it gets its own
-            loaded = loader(device)
+            loaded = room[name](device)
         check_attributes(name, loaded)
         _loaded[key] = loaded
     return _loaded[key]
 
 
 def load_surrogates(device: torch.device) -> list[Surrogate]:
-    """Every surrogate of the registry on a device. Raises what ``load_surrogate`` raises."""
-    return [load_surrogate(name, device) for name in surrogates]
+    """Every surrogate and every judge on a device. Raises what ``load_surrogate`` raises."""
+    return [load_surrogate(name, device) for name in (*surrogates, *judges)]
 
 
 def load_hardened(device: torch.device) -> list[Surrogate]:

@@ -26,13 +26,15 @@ class FaceSet:
     """Faces in portrait framing with their labels.
 
     ``faces``: uint8 (N, 3, size, size). ``labels``: float (N, len(names)), a probability or 0/1 per attribute.
-    ``source``: (N,) index into SOURCES. ``names``: the attributes, in the order of the columns.
+    ``source``: (N,) index into SOURCES. ``names``: the attributes, in the order of the columns. ``persons``: who they
+    are; "" where the source does not say.
     """
 
     faces: Tensor
     labels: Tensor
     source: Tensor
     names: tuple[str, ...]
+    persons: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -83,7 +85,8 @@ def load_faces(folder: Path, split: str, size: int = 128, sources: tuple[str, ..
         if missing:
             raise InputError(f"{path} lacks {min(missing)} and {len(missing) - 1} more faces that labels.csv lists.")
     labels = torch.tensor([[float(row[name]) for name in names] for row in rows])
-    return FaceSet(faces, labels, torch.tensor([SOURCES.index(row["source"]) for row in rows]), names)
+    sources_of = torch.tensor([SOURCES.index(row["source"]) for row in rows])
+    return FaceSet(faces, labels, sources_of, names, tuple(row["person"] for row in rows))
 
 
 def varied(faces: Tensor, generator: torch.Generator, tint: float = 0.0) -> Tensor:

@@ -4,15 +4,16 @@ import json
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import starmap
 from typing import Any
 
+from shield.carriers import Field
 from shield.channels import AS_SAVED, load_channel
 from shield.photo import FORMATS
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
-SCHEMA = 4
+SCHEMA = 5
 PROTECTED, RESAVED, NOISE = "protected", "resaved", "noise"
 CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
 EXACT, HELD, FOUND = "exact", "held", "found:"  # kinds of frames; the last one is followed by an aligner's name
@@ -74,6 +75,7 @@ class FaceReport:
     """One face: where it is, how visible its change is, and the same of the noise control.
 
     ``aligner``: what found it; "" of a whole picture. ``doubt``: why it may be framed wrongly, "" where it is not.
+    ``flow``: what it was bent by, where that is known: right and down by row and column, in sides of its frame.
     """
 
     box: tuple[float, float, float, float]
@@ -83,6 +85,7 @@ class FaceReport:
     noise_face_lpips: float
     aligner: str = ""
     doubt: str = ""
+    flow: Field | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -140,8 +143,10 @@ class Report:
         """
         if self.recipe is None:
             return None
-        levels = FORMATS[self.protected.format].lossy or self.photo.max_levels <= self.recipe["levels"]
         seen = [face.visibility for face in self.faces]
+        bent = any(face.warp for face in seen)
+        most = max(face.max_levels for face in seen) if bent else self.photo.max_levels
+        levels = FORMATS[self.protected.format].lossy or most <= self.recipe["levels"]
         limits = self.recipe["face_lpips"], self.recipe.get("flip", 1.0)  # older reports know no FLIP
         return bool(levels and all(face.face_lpips <= limits[0] and face.flip <= limits[1] for face in seen))
 
@@ -218,21 +223,43 @@ class Report:
         """The shortest sentence: how many manipulations break, and after what a social network does to photos.
 
         In the frames in which the fewest do. Of the manipulations that the search worked on; of the others in a
-        sentence of their own.
+        sentence of their own. Before it what recognisers still know, where they were asked.
         """
         worked_on = self._worked_on()
-        where, *counts = self._worst(worked_on)
-        parts = [f"{counts[0]} of {counts[1]} manipulations break {where}".rstrip()]
+        sentences = [self.identity_sentence()] if self._asked() else []
+        if edited := worked_on - self._asked():
+            where, *counts = self._worst(edited)
+            parts = [f"{counts[0]} of {counts[1]} manipulations break {where}".rstrip()]
+            if SOCIAL in self.channels():
+                parts.append("after a social network's compression {} of {}".format(*self._worst(edited, SOCIAL)[1:]))
+            sentences.append("; ".join(parts) + ".")
+        if unseen := set(self.surrogates()) - worked_on - self._asked():
+            sentences.append("Of networks that the search did not see, {} of {}.".format(*self._worst(unseen)[1:]))
+        return " ".join(sentences) + self.doubts()
+
+    def identity_sentence(self) -> str:
+        """How many recognisers no longer know the person, which is what face swaps and face search go by.
+
+        Of those that the search worked on and of judges, in the frames in which the fewest lose him.
+        """
+        asked = self._asked()
+        where, lost, total = self._worst(asked)
+        parts = [f"Face swap and face search: {lost} of {total} recognisers no longer know the person {where}".rstrip()]
+        seen = {effect.surrogate for effect in self.effects if effect.seen}
+        if seen and (judged := asked - seen):
+            parts.append("of those that no search asked, {} of {}".format(*self._worst(judged)[1:]))
         if SOCIAL in self.channels():
-            parts.append("after a social network's compression {} of {}".format(*self._worst(worked_on, SOCIAL)[1:]))
-        sentence = "; ".join(parts) + "."
-        if unseen := set(self.surrogates()) - worked_on:
-            sentence += " Of networks that the search did not see, {} of {}.".format(*self._worst(unseen)[1:])
-        return sentence + self.doubts()
+            parts.append("after a social network's compression {} of {}".format(*self._worst(asked, SOCIAL)[1:]))
+        return "; ".join(parts) + "."
 
     def sentence(self) -> str:
-        """One plain sentence on what holds and what does not, of the manipulations the search worked on."""
-        worked_on = self._worked_on()
+        """Plain sentences on what holds and what does not, of what the search worked on and of judges."""
+        edited = self._worked_on() - self._asked()
+        sentences = [self.identity_sentence()] if self._asked() else []
+        return " ".join(sentences + ([self._edits_sentence(edited)] if edited else [])) + self.doubts()
+
+    def _edits_sentence(self, worked_on: set[str]) -> str:
+        """One plain sentence on what becomes of the edits of these surrogates."""
         saved = self._counts(worked_on)
         exact = saved.pop(EXACT) if len(saved) > 1 and EXACT in saved else None
         where, broken, total = self._worst(worked_on)
@@ -252,7 +279,7 @@ class Report:
             parts.append(f"fewer after {_list(weak)}")
         frame = next(iter(self._judged()), HELD)
         noise, _ = _count(row for row in self.select(NOISE, frame=frame) if row.surrogate in worked_on)
-        return "; ".join(parts) + f"; noise of the same visibility breaks {noise}.{self.doubts()}"
+        return "; ".join(parts) + f"; noise of the same visibility breaks {noise}."
 
     def doubts(self) -> str:
         """A sentence, after a space, on every face that may be framed wrongly; nothing where there is none."""
@@ -306,10 +333,18 @@ class Report:
     def _worked_on(self) -> set[str]:
         """The surrogates that the search worked on or, where that is not known, those that were measured in full."""
         seen = {effect.surrogate for effect in self.effects if effect.seen}
-        full = {
+        return seen or self._in_full() or set(self.surrogates())
+
+    def _in_full(self) -> set[str]:
+        """The surrogates that were measured after more than being saved."""
+        return {
             effect.surrogate for effect in self.effects if (effect.picture, effect.channel) != (PROTECTED, AS_SAVED)
         }
-        return seen or full or set(self.surrogates())
+
+    def _asked(self) -> set[str]:
+        """The recognisers that the search worked on, and those that no search asks but that were measured in full."""
+        recognisers = {effect.surrogate for effect in self.effects if effect.l2 is None}
+        return recognisers & (self._worked_on() | self._in_full())
 
     def _judged(self, channel: str = AS_SAVED) -> tuple[str, ...]:
         """The kinds of frames by which protection is judged: all that were measured, but for the upper limit."""

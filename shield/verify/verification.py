@@ -16,15 +16,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from shield.channels import AS_SAVED, load_channel
+from shield.carriers import Flow, bent_regions
+from shield.channels import AS_SAVED, Pixels, load_channel
 from shield.device import AUTO, computes_bfloat16, pick_device
 from shield.errors import FaceError, InputError, PhotoError
 from shield.faces import Face, detect, whole_picture
 from shield.files import check_writable, report_paths, write_atomically
 from shield.photo import Photo, as_path, encode, open_photo, resaved
 from shield.recipe import Recipe
-from shield.region import region_of, window_around
-from shield.surrogates import load_hardened, load_surrogate
+from shield.region import Region, region_of, window_around
+from shield.surrogates import judges, load_hardened, load_surrogate
 from shield.torch_state import own_torch_state
 from shield.universal import FITTED_TO
 from shield.verify.adversaries import on_regions
@@ -114,6 +115,7 @@ def verify_photo(
     *,
     recipe: Recipe | None = None,
     faces: Sequence[Face] | None = None,
+    flows: Sequence[Flow | None] | None = None,
     device: str = AUTO,
     whole: bool = False,
     adversaries: bool = False,
@@ -130,8 +132,9 @@ def verify_photo(
     ``adversaries`` they and the hardened manipulators are also run on the protected photo and on the original after
     all that adversaries do. ``recipe``: how the photo was protected; without it, it is read from
     NAME.shield.json beside the protected file where that belongs to it. ``faces``: in the original; found anew where
-    not given, or the ``whole`` picture is taken as one region. ``device``: "auto" or a torch device. ``progress`` is
-    called with (measured, to measure), a count of pictures after channels; an exception it raises cancels.
+    not given, or the ``whole`` picture is taken as one region. ``flows``: what each face was bent by; read in that
+    report where not given. ``device``: "auto" or a torch device. ``progress`` is called with (measured, to measure), a
+    count of pictures after channels; an exception it raises cancels.
 
     Raises PhotoError where a photo cannot be read, InputError where the two differ in size, FaceError without a face,
     RecipeError for an unknown name.
@@ -143,12 +146,15 @@ def verify_photo(
             f"The photos differ in size ({before.width} x {before.height} and {after.width} x {after.height}); "
             "give the original and the protected photo of the same size."
         )
-    recipe = recipe or recorded_recipe(before, after)
+    recorded = recorded_protection(before, after)
+    recipe = recipe or recorded.recipe
     settings = recipe or Recipe()
     place = pick_device(device)
     faces = list(faces or find_faces(before, whole or settings.whole))
     regions = [region_of(face, before.width, before.height) for face in faces]
-    visible = [face_visibility(before.pixels, after.pixels, region, place) for region in regions]
+    if flows is None:
+        flows = recorded.flows if len(recorded.flows) == len(faces) else [None] * len(faces)
+    visible = _visible(before.pixels, after.pixels, regions, flows, place)
     # From here on what is far from every face costs nothing.
     window = window_around(regions, before.width, before.height)
     shown, near = window.of(before.pixels), [window.moved(region) for region in regions]
@@ -178,7 +184,7 @@ def verify_photo(
         recipe.settings() if recipe else None,
         _file(before),
         _file(after),
-        tuple(map(_face, faces, visible, noise_lpips)),
+        tuple(map(_face, faces, visible, noise_lpips, flows)),
         photo_visibility(before.pixels, after.pixels, regions, place),
         tuple(effects),
         tuple(other_side),
@@ -193,8 +199,8 @@ def verify_photo(
 
 
 def _wanted(plan: Plan, worked_on: set[str]) -> Wanted:
-    """The rows of the plan: in full of what the search worked on, or of all where nothing of that is asked."""
-    full = worked_on & {*plan.asked} or {*plan.asked}
+    """The rows of the plan: in full of what the search worked on and of judges, or of all where neither is asked."""
+    full = (worked_on | {*judges}) & {*plan.asked} or {*plan.asked}
     return lambda picture, channel, surrogate: plan.rows(picture, channel, surrogate.name in full)
 
 
@@ -204,19 +210,29 @@ def _counting(progress: Counted | None, total: int) -> Callable[[], None]:
     return lambda: progress(next(done), total) if progress is not None else None
 
 
-def recorded_recipe(original: Photo, protected: Photo) -> Recipe | None:
-    """The Recipe in the report beside a protected file, if it is there and speaks of these very files."""
+@dataclass(frozen=True)
+class Recorded:
+    """What a report beside a protected file says of how it was made."""
+
+    recipe: Recipe | None = None
+    flows: tuple[Flow | None, ...] = ()
+
+
+def recorded_protection(original: Photo, protected: Photo) -> Recorded:
+    """What the report beside a protected file says, if it is there and speaks of these very files."""
     paths = () if protected.path is None else report_paths(protected.path)
-    return next(filter(None, (_recorded(path, original, protected) for path in paths)), None)
+    return next(filter(None, (_recorded(path, original, protected) for path in paths)), Recorded())
 
 
-def _recorded(path: Path, original: Photo, protected: Photo) -> Recipe | None:
+def _recorded(path: Path, original: Photo, protected: Photo) -> Recorded | None:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         if [report[key]["sha256"] for key in ("original", "protected")] != [original.sha256, protected.sha256]:
             return None
         known = Recipe().settings()
-        return Recipe.of({name: value for name, value in report["recipe"].items() if name in known})
+        recipe = Recipe.of({name: value for name, value in report["recipe"].items() if name in known})
+        flows = [face.get("flow") for face in report["faces"]]
+        return Recorded(recipe, tuple(None if flow is None else Flow.of(flow) for flow in flows))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):
         return None  # no report, or not one of shield's: the photo is measured all the same
 
@@ -238,8 +254,23 @@ def _machine(device: torch.device) -> dict[str, str]:
     return {"device": str(device), "threads": str(torch.get_num_threads()), "networks": precision}
 
 
-def _face(face: Face, visible: FaceVisibility, noise_lpips: float) -> FaceReport:
-    return FaceReport(face.box, face.score, face.side, visible, noise_lpips, face.aligner, face.doubt)
+def _face(face: Face, visible: FaceVisibility, noise_lpips: float, flow: Flow | None) -> FaceReport:
+    numbers = None if flow is None else flow.numbers
+    return FaceReport(face.box, face.score, face.side, visible, noise_lpips, face.aligner, face.doubt, numbers)
+
+
+def _visible(
+    original: Pixels, changed: Pixels, regions: Sequence[Region], flows: Sequence[Flow | None], device: torch.device
+) -> list[FaceVisibility]:
+    """Of every face; what its flow bends counts for LPIPS alone."""
+    if not any(flows):
+        return [face_visibility(original, changed, region, device) for region in regions]
+    parts = zip(regions, bent_regions(original, regions, flows), flows, strict=True)
+    largest = [0.0 if flow is None else flow.largest for flow in flows]
+    return [
+        face_visibility(original, changed, region, device, part, most)
+        for (region, part, _), most in zip(parts, largest, strict=True)
+    ]
 
 
 def _file(photo: Photo) -> FileReport:

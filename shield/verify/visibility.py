@@ -20,11 +20,15 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class FaceVisibility(Seen):
-    """Of one face's region: what ``Seen`` holds, and figures of the pixels."""
+    """Of one face's region: what ``Seen`` holds, and figures of the pixels.
+
+    ``max_levels``: beyond the warp, whose largest movement is ``warp``, in sides of the face's frame.
+    """
 
     psnr: float
     ssim: float
     max_levels: int
+    warp: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,15 +61,24 @@ def ssim(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 @torch.no_grad()
-def face_visibility(original: Pixels, changed: Pixels, region: Region, device: torch.device) -> FaceVisibility:
-    """How visible the change of one face is."""
+def face_visibility(
+    original: Pixels,
+    changed: Pixels,
+    region: Region,
+    device: torch.device,
+    bent: Pixels | None = None,
+    warp: float = 0.0,
+) -> FaceVisibility:
+    """How visible the change of one face is. ``bent``: its region of the original, bent by up to ``warp``."""
     before, after = region.crop(original, device), region.crop(changed, device)
-    seen = Visibility(before, region.local_face)(after)
+    unchanged = None if bent is None else to_levels(bent).to(device)
+    seen = Visibility(before, region.local_face)(after, unchanged)
     return FaceVisibility(
         **vars(seen),
         psnr=psnr(original[region.box], changed[region.box]),
         ssim=ssim(shrink_to(before, PHOTO_SIDE), shrink_to(after, PHOTO_SIDE)),
-        max_levels=max_levels(original[region.box], changed[region.box]),
+        max_levels=max_levels(original[region.box] if bent is None else bent, changed[region.box]),
+        warp=warp,
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shield.errors import WeightsError
-from shield.faces import PORTRAIT, Framing
+from shield.faces import PORTRAIT, Framing, Template
 from shield.objectives import l2
 from shield.registry import Registry
 from shield.surrogates.published.conditions import Conditions, Edits
@@ -93,7 +93,7 @@ class Editor(nn.Module):
 
     conditions: Tensor
 
-    def __init__(self, name: str, licence: str, framing: Framing, network: nn.Module, edits: Edits, size: int) -> None:
+    def __init__(self, name: str, licence: str, framing: Template, network: nn.Module, edits: Edits, size: int) -> None:
         super().__init__()
         self.name, self.licence, self.framing, self.size = name, licence, framing, size
         self.edits = tuple(edits)

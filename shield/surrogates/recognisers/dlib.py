@@ -107,9 +107,9 @@ class RecogniserNet(nn.Module):
         return embeddings
 
 
-def load_recogniser() -> RecogniserNet:
-    """The recogniser with its published weights: float32, evaluation mode, frozen.
+def load_dlib() -> RecogniserNet:
+    """The network with its published weights: float32, evaluation mode, frozen.
 
     Raises WeightsError where the file is missing, altered or does not fit the network exactly.
     """
-    return load_network(RecogniserNet(), "identity", "the recogniser")
+    return load_network(RecogniserNet(), "dlib", "the recogniser")

@@ -1,0 +1,74 @@
+"""A face recogniser as a surrogate: a face swap or a search that reads the photo must not find the person in it.
+
+Deng et al. 2019, "ArcFace" (arXiv 1801.07698), and its relatives: a face in a template's frame becomes an embedding,
+and two embeddings that lie near each other are one person's.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from shield.faces.templates import templates
+from shield.objectives import squared_distance
+from shield.surrogates.recognisers import dlib
+from shield.surrogates.recognisers.graph import module_of
+from shield.surrogates.surrogate import judges, surrogates
+from shield.weights import Reading, WeightsEntry, manifest, read_weights
+
+ONNX = ".onnx"
+RECOGNISE = "recognise"
+RECOGNISERS = ("dlib", "mobilefacenet", "fr_feature")
+JUDGE = "sface"
+
+
+class Recogniser(nn.Module):
+    """Faces (N, 3, size, size) in [0, 1] to embeddings (N, 1, D); ``network`` takes what ``reading`` says.
+
+    Distances are squared: their gradient is defined at 0. Of embeddings of length 1 they are 2 - 2 cosine. Beyond
+    ``threshold`` the person is no longer known.
+    """
+
+    edits: tuple[str, ...] = (RECOGNISE,)
+    makes_pictures = False
+
+    def __init__(self, name: str, licence: str, size: int, network: nn.Module, reading: Reading) -> None:
+        super().__init__()
+        self.name, self.licence, self.size, self.network, self.reading = name, licence, size, network, reading
+        self.framing, self.threshold = templates[reading.template], reading.same
+
+    def forward(self, faces: Tensor) -> Tensor:
+        given = (255 * faces - self.reading.mean) / self.reading.scale
+        if self.reading.order == "bgr":
+            given = given.flip(1)
+        embeddings: Tensor = self.network(given).flatten(1)
+        return (F.normalize(embeddings, dim=1) if self.reading.unit else embeddings)[:, None]
+
+    def distance(self, results: Tensor, clean: Tensor) -> Tensor:
+        return squared_distance(results, clean)
+
+
+def load_recogniser(entry: WeightsEntry, device: torch.device) -> Recogniser:
+    """The recogniser of a manifest's entry.
+
+    Raises WeightsError where its file is missing, altered or does not fit, InputError where torch cannot run it.
+    """
+    network = module_of(read_weights(entry.name)) if entry.file.endswith(ONNX) else dlib.load_dlib()
+    return recogniser_of(entry, network).to(device)
+
+
+def recogniser_of(entry: WeightsEntry, network: nn.Module) -> Recogniser:
+    """A network as the recogniser of a manifest's entry. Raises ValueError for an entry of something else."""
+    if entry.reading is None:
+        raise ValueError(f"{entry.name} is no recogniser")
+    return Recogniser(entry.name, entry.licence, entry.size, network, entry.reading).eval()
+
+
+def _shipped(name: str, device: torch.device) -> Recogniser:
+    return load_recogniser(manifest()[name], device)
+
+
+for _name in RECOGNISERS:
+    surrogates.register(_name)(partial(_shipped, _name))
+judges.register(JUDGE)(partial(_shipped, JUDGE))
