@@ -43,14 +43,19 @@ class Draw:
     road: Transform
     frames: tuple[Reframing, ...]
     variation: Variation = PLAIN
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
 class Target:
-    """One door: a manipulator, or all recognisers. Its ``parts`` are asked one after the other; ``whole`` is all."""
+    """One door: a manipulator, or all recognisers. Its ``parts`` are asked one after the other; ``whole`` is all.
+
+    ``weight``: of what is left to its goal, beside that of the other doors.
+    """
 
     whole: Sequence[Surrogate]
     parts: Sequence[Surrogate]
+    weight: float = 1.0
 
     @property
     def makes_pictures(self) -> bool:
@@ -87,18 +92,20 @@ class Disruption:
             draws,
         )
         self.turn = 0
+        self.weight = sum(target.weight for target in targets) / max(1, len(targets))
         # Of its own source, so that candidates are compared on draws that the search did not climb.
         judging = random.Random(source.getrandbits(64))
         self.judged = tuple(frames.draw(judging) for _ in range(JUDGED))
 
     def __call__(self, photo: Tensor) -> Tensor:
-        """The mean over the targets of one look each."""
+        """The weighted mean over the targets of one look each."""
         return mean_of(photo, [partial(self.look, draw=draw) for draw in self.draw()])
 
     @torch.no_grad()
     def judge(self, photo: Tensor) -> Tensor:
         """The same for every edit in fixed frames, on the first road: for comparing pictures."""
-        doors = [[Draw(whole, self.roads[0], self.judged) for whole in target.whole] for target in self.targets]
+        road, frames = self.roads[0], self.judged
+        doors = [[Draw(it, road, frames, weight=self._weight(door)) for it in door.whole] for door in self.targets]
         return torch.stack([mean_of(photo, [partial(self.look, draw=d) for d in draws]) for draws in doors]).mean()
 
     def draw(self) -> list[Draw]:
@@ -110,11 +117,11 @@ class Disruption:
             part, road = pairs[(turn + number) % len(pairs)]
             frames = tuple(self.frames.draw(self.source) for _ in range(self.draws))
             varied = PLAIN if part.makes_pictures else Variation.draw(self.source)
-            draws.append(Draw(part, road, frames, varied))
+            draws.append(Draw(part, road, frames, varied, self._weight(target)))
         return draws
 
     def look(self, photo: Tensor, draw: Draw) -> Tensor:
-        """The share of the goal that one draw reaches."""
+        """The share of the goal that one draw reaches, by its weight."""
         sent = draw.road(photo, self.generator)
         scale = sent.shape[-1] / photo.shape[-1], sent.shape[-2] / photo.shape[-2]
         faces = [frame.of(self.face) for frame in draw.frames]
@@ -123,7 +130,10 @@ class Disruption:
             before = self._crops(self.clean, faces, draw.surrogate)
         with fast_precision(photo.device):
             distances = self.objective(draw.surrogate, before)(draw.variation(crops))
-        return share_of_goal(distances, MARGIN)
+        return draw.weight * share_of_goal(distances, MARGIN)
+
+    def _weight(self, target: Target) -> float:
+        return target.weight / self.weight
 
     def _crops(self, photo: Tensor, faces: Sequence[Face], surrogate: Surrogate) -> Tensor:
         return warp_frames(photo, faces, surrogate.size, surrogate.framing)

@@ -39,6 +39,7 @@ class Task:
     format: str
 
 
+IDENTITY = 3.0  # weight of the recognisers' door beside a manipulator's: face swaps are what people fear
 FLOW_STEPS = 5  # steps of the whole search to one of the warp, before them
 
 
@@ -142,7 +143,7 @@ def _targets(recipe: Recipe, device: torch.device) -> list[Target]:
     if not recognisers and recipe.searched and PIXELS not in recipe.carriers:
         raise RecipeError("A warp alone is for recognisers; name one of them as surrogate, or leave the pixels in.")
     doors = [Target([whole], _parts(whole, recipe.classes)) for whole in kept if whole.makes_pictures]
-    return [Target(recognisers, recognisers), *doors] if recognisers else doors
+    return [Target(recognisers, recognisers, IDENTITY), *doors] if recognisers else doors
 
 
 def _parts(whole: Surrogate, classes: str) -> list[Surrogate]:

@@ -194,7 +194,7 @@ def sent(report: shield.Report, yes: bool) -> shield.Report:
 
 def test_frames_are_counted_by_channel_and_kind_over_photos(report: shield.Report) -> None:
     reports = [sent(report, True), sent(report, False)]
-    found = {(line.channel, line.frame): line for line in frames.lines(reports)}
+    found = {(line.channel, line.frame): line for line in frames.lines(reports) if line.network == "stargan"}
     assert list(found) == list(report.rows())
     assert found["none", HELD].protected == found["none", EXACT].noise == [1.0, 0.0]
     shown = frames.table({"portraits": (reports, 2)})
@@ -216,7 +216,7 @@ def test_shares_of_what_was_not_measured_are_none(report: shield.Report) -> None
     seen = sent(report, True)
     assert portraits.share(seen, PROTECTED) == 1
     assert portraits.share(seen, PROTECTED, "none", HELD, "dlib") == 1
-    assert portraits.share(seen, NOISE, "blur") is None is frames.share(seen, NOISE, "blur", HELD)
+    assert portraits.share(seen, NOISE, "blur") is None is frames.share(seen, NOISE, "blur", HELD, "stargan")
     assert portraits.summary([portraits.Run("a", seen, 1.0)], 0).row_count == len(seen.rows())
 
 

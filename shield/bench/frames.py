@@ -1,4 +1,4 @@
-"""Does the protection hold in frames that no search saw? After which channels, and for which aligners?
+"""Does the protection hold in frames that no search saw? After which channels, for which aligners and networks?
 
 shield bench frames FOLDER --preset balanced --faces ARCHIVES
 """
@@ -7,6 +7,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -21,15 +22,16 @@ from shield import BoundError, FaceError, Recipe, Report, protect
 from shield.bench.ablation import test_faces
 from shield.bench.portraits import THOROUGH, cell, photos_in, scaled
 from shield.channels import AS_SAVED
+from shield.surrogates import judges
 from shield.verify import NOISE, PROTECTED
 
 PORTRAITS, TEST_FACES = "portraits", "test faces"
 console = Console(width=160)
 
 
-def share(report: Report, picture: str, channel: str, frame: str) -> float | None:
-    """Share of (face x edit x frame) disrupted, of what the search saw; None where that was not measured."""
-    rows = [row for row in report.select(picture, channel, frame=frame) if row.seen]
+def share(report: Report, picture: str, channel: str, frame: str, network: str) -> float | None:
+    """Share of (face x edit x frame) disrupted of a network; None where that was not measured."""
+    rows = report.select(picture, channel, network, frame)
     return statistics.mean(row.share for row in rows) if rows else None
 
 
@@ -37,6 +39,7 @@ def share(report: Report, picture: str, channel: str, frame: str) -> float | Non
 class Line:
     """A row of the table: the shares of every photo, and of its noise control where that was measured."""
 
+    network: str
     channel: str
     frame: str
     protected: list[float]
@@ -44,38 +47,49 @@ class Line:
 
 
 def lines(reports: Sequence[Report]) -> Iterator[Line]:
-    """A row per channel and kind of frames."""
-    for channel, frame in dict.fromkeys(row for report in reports for row in report.rows()):
-        shares = [[share(report, picture, channel, frame) for report in reports] for picture in (PROTECTED, NOISE)]
+    """A row per network, channel and kind of frames."""
+    networks = dict.fromkeys(name for report in reports for name in report.surrogates())
+    rows = dict.fromkeys(row for report in reports for row in report.rows())
+    for network, (channel, frame) in product(networks, rows):
+        shares = [[share(it, picture, channel, frame, network) for it in reports] for picture in (PROTECTED, NOISE)]
         protected, noise = ([value for value in values if value is not None] for values in shares)
-        yield Line(channel, frame, protected, noise)
+        if protected:
+            yield Line(network, channel, frame, protected, noise)
 
 
 def table(sets: Mapping[str, tuple[Sequence[Report], int]]) -> Table:
     """Mean and 95 % interval over photos, by set: its reports, and how many photos could not be protected (as 0)."""
-    head = "photos", "channel", "frames", "photos measured", "share disrupted", "noise control"
+    head = "photos", "network", "channel", "frames", "photos measured", "share disrupted", "noise control"
     result = Table(*head, box=box.MARKDOWN)
     for name, (reports, failed) in sets.items():
         for line in lines(reports):
             count = f"{len(line.protected)} of {len(reports) + failed}"
             noise = cell(line.noise, 0) if line.noise else ""
-            result.add_row(name, line.channel, line.frame, count, cell(line.protected, failed), noise)
+            result.add_row(name, line.network, line.channel, line.frame, count, cell(line.protected, failed), noise)
     return result
 
 
 def measured(photos: Sequence[Path], recipe: Recipe) -> tuple[list[Report], int]:
-    """The report of every photo, and how many could not be protected."""
+    """The report of every photo, on what the search asks and on the judges, and how many could not be protected."""
     reports: list[Report] = []
+    plan = replace(THOROUGH, surrogates=(*recipe.searched, *judges))
     for path in photos:
         try:
-            report = protect(path, recipe, plan=replace(THOROUGH, surrogates=recipe.searched)).report
+            report = protect(path, recipe, plan=plan).report
         except (BoundError, FaceError) as error:
             console.print(f"{path.name}: {error}", highlight=False)
             continue
         reports.append(report)
-        figures = [(frame, share(report, PROTECTED, AS_SAVED, frame)) for frame in report.frames()]
-        words = ", ".join(f"{frame} {value:.2f}" for frame, value in figures if value is not None)
-        console.print(f"{path.name}: {words}", highlight=False)
+        seen = report.worst_face.visibility
+        console.print(
+            f"{path.name}: LPIPS {seen.face_lpips:.3f}, FLIP {seen.flip:.3f}, loudest {seen.loudest:.2f}, skin "
+            f"{seen.skin:.2f}, stains {seen.stains:.2f}, warp {seen.warp:.4f}; search {report.seconds['search']:.0f} s",
+            highlight=False,
+        )
+        for network in report.surrogates():
+            figures = [(frame, share(report, PROTECTED, AS_SAVED, frame, network)) for frame in report.frames()]
+            words = ", ".join(f"{frame} {value:.2f}" for frame, value in figures if value is not None)
+            console.print(f"  {network}: {words}", highlight=False)
     return reports, len(photos) - len(reports)
 
 
