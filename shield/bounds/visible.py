@@ -51,7 +51,9 @@ class Visible:
         self.side = face_sizes(face)[-1]
         with torch.no_grad():
             before = self._face(original)
-            self.features = list(network.features(before if unbent is None else self._face(unbent)))
+            self.features = [
+                list(network.features(face)) for face in self._sizes(before if unbent is None else self._face(unbent))
+            ]
             self.skin = Skin(before)
             self.colours = self._colours(_coarse(before))
 
@@ -77,14 +79,15 @@ class Visible:
         return self.project(image)
 
     def excesses(self, image: Tensor) -> Tensor:
-        """Of LPIPS at the face's own size (smaller, changes show less), FLIP's mean and loudest, skin and stains."""
+        """Of LPIPS at the face's own size and at the coarse one, FLIP's mean and loudest, skin and stains."""
         face = self._face(image)
-        lpips = self.network.between(self.network.features(face), self.features)[0] / self.allowed.lpips
+        pairs = zip(self._sizes(face), self.features, strict=True)
+        lpips = [self.network.between(self.network.features(it), own)[0] / self.allowed.lpips for it, own in pairs]
         colours = self._colours(_coarse(face))
         mean, loudest = self._flip(colours)
         skin = (self.skin.ratio(face) - 1).clamp(min=0) / (self.allowed.skin - 1)
         broad = stains(self.colours, colours) / self.allowed.stains
-        return torch.stack([lpips, mean, loudest, skin, broad]) - 1
+        return torch.stack([*lpips, mean, loudest, skin, broad]) - 1
 
     def _flip(self, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Shares of what is allowed of FLIP's mean and of its loudest places: its own values, smoother slopes.
@@ -101,6 +104,10 @@ class Visible:
 
     def _face(self, image: Tensor) -> Tensor:
         return warp(image, self.face, self.side)
+
+    def _sizes(self, face: Tensor) -> list[Tensor]:
+        """The aligned face at its own size and, where that is larger, at the coarse one."""
+        return [face] if self.side == COARSE else [face, _coarse(face)]
 
     def _colours(self, face: Tensor) -> Tensor:
         return perceived(face, PIXELS_PER_DEGREE * face.shape[-1] / self.side)
