@@ -31,6 +31,7 @@ Objective = Callable[[Manipulator, Tensor], Measure]
 
 # An edit pulls until it is broken at this multiple of its threshold, so that it stays broken after the web's channels.
 MARGIN = 1.5
+TINY = 1e-12
 DRAWS = 4  # frames at each look
 JUDGED = 2  # frames in which candidates are compared, the same for all of them
 
@@ -98,8 +99,10 @@ class Disruption:
         self.judged = tuple(frames.draw(judging) for _ in range(JUDGED))
 
     def __call__(self, photo: Tensor) -> Tensor:
-        """The weighted mean over the targets of one look each."""
-        return mean_of(photo, [partial(self.look, draw=draw) for draw in self.draw()])
+        """The weighted mean over the targets of one look each, each of which pulls by what is left to its goal."""
+        draws = self.draw()
+        looks = [partial(self.look, draw=draw) for draw in draws]
+        return mean_of(photo, looks, [draw.weight for draw in draws])
 
     @torch.no_grad()
     def judge(self, photo: Tensor) -> Tensor:
@@ -153,11 +156,16 @@ class InGrey:
         return self.loss.judge(as_grey(photo))
 
 
-def mean_of(photo: Tensor, looks: Sequence[Loss]) -> Tensor:
-    """The mean of several losses of one photo; with gradients, only one loss's activations are held at a time."""
+def mean_of(photo: Tensor, looks: Sequence[Loss], goals: Sequence[float] | None = None) -> Tensor:
+    """The mean of several losses of one photo; with gradients, only one loss's activations are held at a time.
+
+    ``goals``: what each loss can reach. Then the gradient's direction is balanced: each loss pulls by what is left to
+    its goal and not by how steep it is, for a distance that grows as the square of the change would pull the more the
+    nearer it is.
+    """
     if not (torch.is_grad_enabled() and photo.requires_grad):
         return torch.stack([look(photo) for look in looks]).mean()
-    value: Tensor = _MeanOfLooks.apply(photo, looks)
+    value: Tensor = _MeanOfLooks.apply(photo, looks, goals)
     return value
 
 
@@ -170,18 +178,24 @@ class _MeanOfLooks(torch.autograd.Function):
     """Runs forward and backward look by look."""
 
     @staticmethod
-    def forward(context: Any, photo: Tensor, looks: Sequence[Loss]) -> Tensor:
+    def forward(context: Any, photo: Tensor, looks: Sequence[Loss], goals: Sequence[float] | None) -> Tensor:
         total, gradient = torch.zeros((), device=photo.device), torch.zeros_like(photo)
-        for look in looks:
+        balanced = torch.zeros_like(photo)
+        for number, look in enumerate(looks):
             with torch.enable_grad():
                 leaf = photo.detach().requires_grad_(True)
                 value = look(leaf)
-                gradient += torch.autograd.grad(value, leaf)[0]
+                (pull,) = torch.autograd.grad(value, leaf)
             total += value.detach()
+            gradient += pull
+            if goals is not None:
+                balanced += (goals[number] - value.detach()) / pull.norm().clamp(min=TINY) * pull
+        if goals is not None:
+            gradient = balanced * (gradient.norm() / balanced.norm().clamp(min=TINY))
         context.save_for_backward(gradient / len(looks))
         return total / len(looks)
 
     @staticmethod
-    def backward(context: Any, *outer: Tensor) -> tuple[Tensor, None]:
+    def backward(context: Any, *outer: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = context.saved_tensors
-        return gradient * outer[0], None
+        return gradient * outer[0], None, None

@@ -39,7 +39,7 @@ class Task:
     format: str
 
 
-IDENTITY = 3.0  # weight of the recognisers' door beside a manipulator's: face swaps are what people fear
+IDENTITY = 20.0  # weight of the recognisers' door beside a manipulator's: what is left of the limits is for editors
 FLOW_STEPS = 5  # steps of the whole search to one of the warp, before them
 
 

@@ -320,3 +320,31 @@ def test_recognisers_are_one_door_and_see_varied_faces_while_editors_do_not(
         one, again = loss.look(changed, draw), loss.look(changed, draw)
         other = loss.look(changed, replace(draw, variation=Variation(mirrored=not draw.variation.mirrored, share=0.7)))
     assert torch.equal(one, again) and not torch.equal(one, other)
+
+
+def test_doors_pull_by_what_is_left_to_their_goals_and_not_by_how_steep_they_are() -> None:
+    photo = torch.zeros(1, 3, 2, 2).requires_grad_(True)
+
+    def steep(seen: Tensor) -> Tensor:
+        return 100 * seen[0, 0].sum()
+
+    def flat(seen: Tensor) -> Tensor:
+        return 0.5 + seen[0, 1].sum()
+
+    plain = torch.autograd.grad(mean_of(photo, [steep, flat]), photo)[0]
+    pull = torch.autograd.grad(mean_of(photo, [steep, flat], [1.0, 1.0]), photo)[0]
+    assert float(pull[0, 0, 0, 0] / pull[0, 1, 0, 0]) == pytest.approx(2)  # 1 is left to the one, .5 to the other
+    assert float(pull.norm()) == pytest.approx(float(plain.norm()))
+    reached = torch.autograd.grad(mean_of(photo, [steep, flat], [1.0, 0.5]), photo)[0]
+    assert reached[0, 1].abs().max() == 0 < reached[0, 0].abs().min()
+
+
+def test_a_door_counts_by_its_weight(scene: tuple[Tensor, Face], stargan: Surrogate) -> None:
+    photo, face = scene
+    targets = [Target([stargan], [stargan], 3.0), Target([stargan], [stargan])]
+    loss = Disruption(photo, face, targets, [AsSaved()], output, random.Random(0), torch.Generator())
+    one, other = loss.draw()
+    assert (one.weight, other.weight) == (1.5, 0.5)
+    with torch.no_grad():
+        heavy, light = (loss.look(altered(photo, 0.05), replace(draw, frames=one.frames)) for draw in (one, other))
+    assert float(heavy) == pytest.approx(3 * float(light), rel=1e-4)
