@@ -539,6 +539,7 @@ def train(
         typer.Option(help="Harden its generator (g), or its critic as well (gd), on pictures changed to break it."),
     ] = None,
     hours: Annotated[float | None, typer.Option(min=0, help="Stop after so many hours.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto; not every recipe knows others than cpu.")] = "cpu",
     threads: Threads = None,
 ) -> None:
     """Train one of the networks in models/ anew. Takes hours on a processor; interrupt and --resume as you like."""
@@ -551,7 +552,15 @@ def train(
     with _reported():
         _use(threads)
         step = shield.train_model(
-            recipe, data, out, resume=resume, weights=weights, hours=hours, hardening=adversarial, report=report
+            recipe,
+            data,
+            out,
+            resume=resume,
+            weights=weights,
+            hours=hours,
+            hardening=adversarial,
+            device=device,
+            report=report,
         )
     _say(f"stopped at step {step}; weights and sample sheet are in {out}")
 

@@ -643,7 +643,7 @@ def test_any_manipulator_can_be_hardened() -> None:
 
 def test_the_recipe_as_shipped_is_hardened_by_name() -> None:
     for name, hardening in ("stargan", None), *((f"stargan-hardened-{way}", HARDENINGS[way]) for way in HARDENINGS):
-        run = recipes[name](face_set(size=64), False)
+        run = recipes[name](face_set(size=64), CPU)
         assert isinstance(run, StarGANTraining)
         steps = HARDENED_STEPS if hardening else StarGANRecipe().steps
         assert run.recipe == StarGANRecipe(hardening=hardening, steps=steps)
@@ -947,7 +947,7 @@ def test_the_detector_never_learns_from_synthetic_or_held_back_faces() -> None:
 
 
 def test_held_out_generators_do_not_teach() -> None:
-    run = recipes["detector"](face_set(size=128), False)
+    run = recipes["detector"](face_set(size=128), CPU)
     assert isinstance(run, DetectorTraining)
     teachers = {makers[0].name for makers in run.fakes.makers}
     assert teachers == {"stargan", "ganimation"}
@@ -1041,7 +1041,7 @@ class Counting:
 
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(recipes._parts, "counting", lambda data, autocast: Counting())
+    monkeypatch.setitem(recipes._parts, "counting", lambda data, device: Counting())
 
 
 @pytest.mark.usefixtures("counting")
@@ -1077,7 +1077,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(archives: Path) -> None:
 def test_a_recipe_is_hardened_where_it_can_be(archives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RecipeError, match=r"no training recipe named 'counting-hardened-g'.*stargan-hardened-g"):
         train_model("counting", archives, archives / "out", hardening="g")
-    monkeypatch.setitem(recipes._parts, "counting-hardened-g", lambda data, autocast: Counting())
+    monkeypatch.setitem(recipes._parts, "counting-hardened-g", lambda data, device: Counting())
     call = ["train", "counting", "--data", str(archives), "--out", str(archives / "out"), "--adversarial", "g"]
     result = CliRunner().invoke(app, call)
     assert result.exit_code == 0, result.output
@@ -1088,3 +1088,9 @@ def test_a_recipe_is_hardened_where_it_can_be(archives: Path, monkeypatch: pytes
 def test_an_unknown_recipe_is_refused(archives: Path) -> None:
     with pytest.raises(RecipeError, match=r"no training recipe named 'nothing'.*stargan"):
         train_model("nothing", archives, archives / "out")
+
+
+def test_what_cannot_train_on_another_device_says_so() -> None:
+    for name in ("stargan", "attributes", "universal"):
+        with pytest.raises(RecipeError, match="trains on the processor alone, not on meta; leave --device out"):
+            recipes[name](face_set(size=64), torch.device("meta"))

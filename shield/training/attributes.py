@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from shield.faces.attributes import ATTRIBUTES, AttributeNet
 from shield.training.data import SOURCES, FaceSet, varied
-from shield.training.loop import recipes
+from shield.training.loop import on_processor, recipes
 from shield.training.single import SingleTraining
 
 
@@ -55,6 +55,6 @@ class AttributesTraining(SingleTraining):
 
 
 @recipes.register("attributes")
-def attributes(data: FaceSet, autocast: bool) -> AttributesTraining:
+def attributes(data: FaceSet, device: torch.device) -> AttributesTraining:
     """The recipe as shipped."""
-    return AttributesTraining(AttributesRecipe(), data, autocast)
+    return AttributesTraining(AttributesRecipe(), data, on_processor(device))

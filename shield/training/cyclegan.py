@@ -15,7 +15,7 @@ from shield.surrogates.published.cyclegan import STEPS
 from shield.surrogates.published.resnet import ResNetGenerator
 from shield.training.adversarial import AdversarialTraining, Optimisation
 from shield.training.data import BalancedSampler, FaceSet
-from shield.training.loop import recipes
+from shield.training.loop import on_processor, recipes
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,6 @@ class CycleGANTraining(AdversarialTraining):
 
 
 @recipes.register("cyclegan")
-def cyclegan(data: FaceSet, autocast: bool) -> CycleGANTraining:
+def cyclegan(data: FaceSet, device: torch.device) -> CycleGANTraining:
     """The recipe as shipped."""
-    return CycleGANTraining(CycleGANRecipe(), data, autocast)
+    return CycleGANTraining(CycleGANRecipe(), data, on_processor(device))

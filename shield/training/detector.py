@@ -18,7 +18,7 @@ from shield.surrogates.published import Editor
 from shield.training.data import SOURCES, FaceSet
 from shield.training.fakes import Fakes
 from shield.training.histories import with_history
-from shield.training.loop import recipes
+from shield.training.loop import on_processor, recipes
 from shield.training.single import SingleTraining
 
 HELD_OUT = ("cyclegan",)
@@ -116,9 +116,10 @@ class DetectorTraining(SingleTraining):
 
 
 @recipes.register("detector")
-def detector(data: FaceSet, autocast: bool) -> DetectorTraining:
+def detector(data: FaceSet, device: torch.device) -> DetectorTraining:
     """The recipe as shipped: every editor of faces teaches, imported ones included, but those held out."""
+    autocast = on_processor(device)
     side = data.faces.shape[-1]
-    parts = (part for part in load_surrogates(torch.device("cpu")) if part.name not in HELD_OUT)
+    parts = (part for part in load_surrogates(device) if part.name not in HELD_OUT)
     teachers = [part for part in parts if isinstance(part, Editor) and part.size == side]
     return DetectorTraining(DetectorRecipe(), data, autocast, teachers)

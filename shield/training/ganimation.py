@@ -16,7 +16,7 @@ from shield.surrogates.ganimation import EDITS
 from shield.surrogates.generator import AttentionGenerator, blended
 from shield.training.adversarial import AdversarialTraining, Losses, Optimisation
 from shield.training.data import BalancedSampler, FaceSet
-from shield.training.loop import recipes
+from shield.training.loop import on_processor, recipes
 from shield.training.posed import posed, where_changed
 
 FURTHEST = 1.5  # conditions are cut here: beyond it landmarks err more than faces move
@@ -136,6 +136,6 @@ class GANimationTraining(AdversarialTraining):
 
 
 @recipes.register("ganimation")
-def ganimation(data: FaceSet, autocast: bool) -> GANimationTraining:
+def ganimation(data: FaceSet, device: torch.device) -> GANimationTraining:
     """The recipe as shipped."""
-    return GANimationTraining(GANimationRecipe(), data, autocast)
+    return GANimationTraining(GANimationRecipe(), data, on_processor(device))

@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from shield.errors import InputError
+from shield.device import computes_bfloat16
+from shield.errors import InputError, RecipeError
 from shield.registry import Registry
 from shield.training.data import FaceSet
 
@@ -35,7 +36,15 @@ class Training(Protocol):
     def export(self) -> dict[str, Tensor]: ...
 
 
-recipes: Registry[Callable[[FaceSet, bool], Training]] = Registry("training recipe")
+# Faces to learn from and the device to do it on.
+recipes: Registry[Callable[[FaceSet, torch.device], Training]] = Registry("training recipe")
+
+
+def on_processor(device: torch.device) -> bool:
+    """For recipes that know no other device: whether it computes in bfloat16. Raises RecipeError for another one."""
+    if device.type != "cpu":
+        raise RecipeError(f"This recipe trains on the processor alone, not on {device}; leave --device out.")
+    return computes_bfloat16(device)
 
 
 def rate_factor(step: int, steps: int) -> float:

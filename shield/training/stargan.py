@@ -18,7 +18,7 @@ from shield.surrogates.stargan import EDITS
 from shield.training.adversarial import AdversarialTraining, Optimisation
 from shield.training.data import SOURCES, BalancedSampler, FaceSet
 from shield.training.hardening import HARDENINGS, Hardening
-from shield.training.loop import recipes
+from shield.training.loop import on_processor, recipes
 
 ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 HARDENED_STEPS = 4_900  # each costs twice as much; begun with the plain network's weights, at the first whole step
@@ -76,12 +76,12 @@ class StarGANTraining(AdversarialTraining):
         return F.binary_cross_entropy_with_logits(readings, labels, weights, reduction="sum") / len(labels)
 
 
-def stargan(data: FaceSet, autocast: bool, hardening: Hardening | None = None) -> StarGANTraining:
+def stargan(data: FaceSet, device: torch.device, hardening: Hardening | None = None) -> StarGANTraining:
     """The recipe as shipped, as it is or hardened."""
     recipe = StarGANRecipe()
     if hardening is not None:
         recipe = replace(recipe, hardening=hardening, steps=HARDENED_STEPS)
-    return StarGANTraining(recipe, data, autocast)
+    return StarGANTraining(recipe, data, on_processor(device))
 
 
 recipes.register("stargan")(stargan)

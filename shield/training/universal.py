@@ -28,7 +28,7 @@ from shield.recipe import BALANCED, Strength
 from shield.region import region_of
 from shield.surrogates import Surrogate, load_surrogate
 from shield.training.data import FaceSet
-from shield.training.loop import recipes
+from shield.training.loop import on_processor, recipes
 from shield.training.single import SingleTraining
 from shield.universal import FITTED_TO, LEVELS, SIZE, TENSOR
 
@@ -139,6 +139,7 @@ def enlarged(faces: Tensor) -> Tensor:
 
 
 @recipes.register("universal")
-def universal(data: FaceSet, autocast: bool) -> UniversalTraining:
+def universal(data: FaceSet, device: torch.device) -> UniversalTraining:
     """The recipe as shipped. (Terms choose their precision themselves.)"""
+    on_processor(device)
     return UniversalTraining(UniversalRecipe(), data, [load_surrogate(name, CPU) for name in FITTED_TO])
