@@ -1,7 +1,17 @@
 """Training: the recipes that make the weights in models/. One file and one word here each."""
 
-from shield.training import attributes, cyclegan, detector, ganimation, stargan, universal
+from shield.training import attributes, cyclegan, detector, ganimation, stargan, students, universal
 from shield.training.command import train_model
 from shield.training.loop import recipes
 
-__all__ = ["attributes", "cyclegan", "detector", "ganimation", "recipes", "stargan", "train_model", "universal"]
+__all__ = [
+    "attributes",
+    "cyclegan",
+    "detector",
+    "ganimation",
+    "recipes",
+    "stargan",
+    "students",
+    "train_model",
+    "universal",
+]
