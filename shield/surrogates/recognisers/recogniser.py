@@ -4,6 +4,7 @@ Deng et al. 2019, "ArcFace" (arXiv 1801.07698), and its relatives: a face in a t
 and two embeddings that lie near each other are one person's.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -12,15 +13,23 @@ from torch.nn import functional as F
 
 from shield.faces.templates import templates
 from shield.objectives import squared_distance
-from shield.surrogates.recognisers import dlib
+from shield.surrogates.recognisers.dlib import RecogniserNet
 from shield.surrogates.recognisers.graph import module_of
+from shield.surrogates.recognisers.iresnet import IResNet
+from shield.surrogates.recognisers.transformer import FaceTransformer
 from shield.surrogates.surrogate import judges, surrogates
-from shield.weights import Reading, WeightsEntry, manifest, read_weights
+from shield.weights import Reading, WeightsEntry, load_network, manifest, read_weights
 
 ONNX = ".onnx"
 RECOGNISE = "recognise"
 RECOGNISERS = ("dlib", "mobilefacenet", "fr_feature")
 JUDGE = "sface"
+# The networks whose files hold tensors alone; any other file holds its network as well.
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "dlib": RecogniserNet,
+    "iresnet": IResNet,
+    "transformer": FaceTransformer,
+}
 
 
 class Recogniser(nn.Module):
@@ -54,7 +63,10 @@ def load_recogniser(entry: WeightsEntry, device: torch.device) -> Recogniser:
 
     Raises WeightsError where its file is missing, altered or does not fit, InputError where torch cannot run it.
     """
-    network = module_of(read_weights(entry.name)) if entry.file.endswith(ONNX) else dlib.load_dlib()
+    if entry.file.endswith(ONNX):
+        network = module_of(read_weights(entry.name))
+    else:
+        network = load_network(NETWORKS[entry.name](), entry.name, "the recogniser")
     return recogniser_of(entry, network).to(device)
 
 
