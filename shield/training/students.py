@@ -42,8 +42,8 @@ class StudentRecipe:
     """Everything that decides how the weights come out."""
 
     batch: int = 256
-    steps: int = 3_600
-    mixed: int = 50_000  # means of two faces
+    steps: int = 3_000
+    mixed: int = 30_000  # means of two faces
     learning_rate: float = 1e-3
     warm_up: int = 200  # steps
     decay: float = 0.05
@@ -152,7 +152,7 @@ class StudentTraining(SingleTraining):
     def export(self) -> dict[str, Tensor]:
         """The finished weights: the average; floats as float16, counters as they are."""
         return {
-            name: (value.half() if value.is_floating_point() else value).contiguous()
+            name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
             for name, value in self.average.state_dict().items()
         }
 
@@ -201,7 +201,7 @@ def _shipped(recipe: StudentRecipe, kind: Kind, data: FaceSet, device: torch.dev
 @recipes.register("iresnet")
 def iresnet(data: FaceSet, device: torch.device) -> StudentTraining:
     """The recipe as shipped."""
-    return _shipped(StudentRecipe(), IResNet, data, device)
+    return _shipped(StudentRecipe(learning_rate=2e-3), IResNet, data, device)
 
 
 @recipes.register("transformer")
