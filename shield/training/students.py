@@ -65,10 +65,10 @@ class StudentTraining(SingleTraining):
         self.faces = data.faces.to(device)
         self.frame = template_matrix().to(device)
         held = min(HELD_OUT, 1 + len(data) // 10)
-        held_out = torch.arange(held) * len(data) // held
-        self.rows = torch.tensor(sorted({*range(len(data))} - {*held_out.tolist()}))
+        held_out = [number * len(data) // held for number in range(held)]
+        self.rows = torch.tensor(sorted({*range(len(data))} - {*held_out}))
         self._gather(recipe.seed)
-        self.exam = prepare(self.faces, held_out, 0, teachers, torch.Generator(), self.lessons.means)
+        self.exam = prepare(self.faces, torch.tensor(held_out), 0, teachers, torch.Generator(), self.lessons.means)
         network = kind(self.lessons.sizes).to(device).to(memory_format=torch.channels_last)
         decayed = [value for value in network.parameters() if value.ndim > 1]
         plain = [value for value in network.parameters() if value.ndim == 1]
