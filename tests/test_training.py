@@ -179,7 +179,7 @@ every_student = pytest.mark.parametrize("name", STUDENTS)
 
 def student_training(name: str, data: FaceSet | None = None, **settings: Any) -> StudentTraining:
     """A tiny student of two teachers."""
-    recipe = StudentRecipe(**({"mixed": 10, "warm_up": 2} | settings))
+    recipe = StudentRecipe(**({"batch": 4, "mixed": 10, "warm_up": 2} | settings))
     return StudentTraining(recipe, STUDENTS[name], data or face_set(size=64), TEACHERS, CPU)
 
 
@@ -410,13 +410,13 @@ def blurs(count: int = 24) -> FaceSet:
 @every_student
 def test_a_student_learns_its_teachers_answers_and_its_export_says_the_same(name: str) -> None:
     """On faces that it never saw; and what was exported is as good."""
-    data, settings = blurs(60), {"batch": 16, "steps": 60, "learning_rate": 1e-2, "averaging": 0.8, "mixed": 100}
+    data, settings = blurs(60), {"batch": 8, "steps": 40, "learning_rate": 1e-2, "averaging": 0.8, "mixed": 100}
     run = student_training(name, data, **settings)
     before = run.look()
-    for number in range(60):
+    for number in range(40):
         run.step(number)
     assert before < 0.3
-    assert run.look() > 0.6
+    assert run.look() > 0.5
     again = student_training(name, data, **settings, warm_up=3)
     assert again.look() == before
     again.begin_with(run.export())
