@@ -179,7 +179,7 @@ every_student = pytest.mark.parametrize("name", STUDENTS)
 
 def student_training(name: str, data: FaceSet | None = None, **settings: Any) -> StudentTraining:
     """A tiny student of two teachers."""
-    recipe = StudentRecipe(**({"mixed": 10, "warm_up": 2} | settings))
+    recipe = StudentRecipe(**({"batch": 4, "mixed": 10, "warm_up": 2} | settings))
     return StudentTraining(recipe, STUDENTS[name], data or face_set(size=64), TEACHERS, CPU)
 
 
@@ -365,6 +365,8 @@ def test_what_is_no_manipulator_resumes_to_the_very_same_weights_too(name: str, 
     again = any_training(name, seed=99)
     assert train(again, tmp_path / "half", samples(64), resume=True) == STEPS
     assert equal(again.state_dict(), whole.state_dict())
+    weights = [load_file(tmp_path / name / "weights.safetensors") for name in ("half", "whole")]
+    assert equal(*weights)
     sheet = ["sheet.png"] if name == "universal" else []
     files = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert files == ["checkpoint.pt", *sheet, "weights.safetensors"]
@@ -408,13 +410,13 @@ def blurs(count: int = 24) -> FaceSet:
 @every_student
 def test_a_student_learns_its_teachers_answers_and_its_export_says_the_same(name: str) -> None:
     """On faces that it never saw; and what was exported is as good."""
-    data, settings = blurs(60), {"batch": 16, "steps": 60, "learning_rate": 1e-2, "averaging": 0.8, "mixed": 100}
+    data, settings = blurs(60), {"batch": 8, "steps": 40, "learning_rate": 1e-2, "averaging": 0.8, "mixed": 100}
     run = student_training(name, data, **settings)
     before = run.look()
-    for number in range(60):
+    for number in range(40):
         run.step(number)
     assert before < 0.3
-    assert run.look() > 0.6
+    assert run.look() > 0.5
     again = student_training(name, data, **settings, warm_up=3)
     assert again.look() == before
     again.begin_with(run.export())
@@ -466,7 +468,10 @@ def test_a_student_sees_the_teachers_frame_or_one_near_it() -> None:
     away[:, :4] = torch.tensor([1.0, 0.25, 0.75, 0.0])
     frame = Reframing((FRAMES.shift, -FRAMES.shift / 2), 1 + FRAMES.scale / 2, -FRAMES.turn)
     moved = warp(faces, frame.of(whole_picture(128, 128)), heads.SIZE, ARCFACE)
-    assert (seen(faces, away, template_matrix()) - moved)[inside].abs().max() < 0.02
+    near = seen(faces, away, template_matrix())
+    assert (near - moved)[inside].abs().max() < 0.02
+    away[:, 4] = 1
+    assert torch.allclose(seen(faces.flip(3), away, template_matrix()), near, atol=1e-4)
     assert (moved - expected)[inside].abs().max() > 0.1
 
 
