@@ -29,6 +29,7 @@ from shield.surrogates.recognisers import student_of
 from shield.surrogates.recognisers.graph import module_of, simplified
 from shield.surrogates.recognisers.heads import TEACHERS
 from shield.surrogates.recognisers.recogniser import STUDENTS
+from shield.verify.plan import Plan
 from shield.weights import WeightsEntry, imported_models, manifest, read_weights, sha256_of
 
 CPU = torch.device("cpu")
@@ -327,3 +328,11 @@ def test_the_manifest_of_the_user_says_how_it_is_read(home: Path, tmp_path: Path
     assert reading is not None
     assert (reading.mean, reading.scale, reading.order, reading.unit, reading.judge) == (0.0, 1.0, "rgb", True, False)
     assert json.loads(json.dumps(vars(reading))) == vars(reading)
+
+
+def test_students_are_searched_and_their_teachers_word_counts() -> None:
+    from shield.verify.plan import Plan
+
+    assert {*STUDENTS} <= {*Recipe().surrogates}
+    assert not {*STUDENTS} & {*Plan().asked}
+    assert Plan(surrogates=tuple(STUDENTS)).asked == tuple(STUDENTS)
