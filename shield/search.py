@@ -23,7 +23,6 @@ from shield.photo import Photo, from_array, resaved, round_to_levels
 from shield.recipe import PIXELS, WARP, Recipe
 from shield.region import Region
 from shield.surrogates import Surrogate, chosen, load_surrogate
-from shield.universal import LEVELS, universal_change
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,8 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Chan
     if PIXELS not in recipe.carriers:
         return Change(torch.zeros_like(working), flow)
     bound = bound_of(recipe, start, region.working_face, window, working)
-    if recipe.universal:
-        bound = Begun(bound, start, universal_change(region, device))
+    if recipe.beginning.change is not None:
+        bound = Begun(bound, start, recipe.beginning.change(region, device))
     attack, told = attacks[recipe.attack](recipe.steps), _after(progress, before, recipe)
     if task.photo.grey:
         return Change(attack(InGrey(loss_of(targets)), start, Grey(bound), generator, told) - start, flow)
@@ -100,9 +99,9 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor, unbent
     ``window``: share of the change that each pixel may take, (1, 1, h, w) in [0, 1]. ``unbent``: the picture before a
     warp made it what it is.
     """
-    limits = Limits(recipe.levels, window)
-    if recipe.masked or recipe.universal:  # the universal change was trained under the mask
-        levels = min(recipe.levels, LEVELS) if recipe.universal else recipe.levels
+    limits, own = Limits(recipe.levels, window), recipe.beginning.levels
+    if recipe.masked or own is not None:  # a start that has levels of its own was made under the mask
+        levels = recipe.levels if own is None else min(recipe.levels, own)
         limits = Limits(levels, contrast_mask(working, levels, recipe.smooth) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
     if not (recipe.steered and recipe.searched):

@@ -10,6 +10,7 @@ import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,6 +19,7 @@ import shield
 from shield.page import detect, job, private, protect
 from shield.page.complaint import sentence
 from shield.page.result import Shown, shown
+from shield.page.settings import Settings
 from shield.page.status import progress_bar
 from shield.photo import open_photo
 
@@ -102,6 +104,17 @@ def test_a_complaint_names_the_file_alone_and_is_no_html():
     path = private.FOLDER / "0123abcd" / "1" / "my <b>photo</b>.jpg"
     text = sentence(shield.PhotoError(f"{path} is empty; choose a photo."))
     assert text == "my &lt;b&gt;photo&lt;/b&gt;.jpg is empty; choose a photo."
+
+
+def test_the_widgets_stand_for_the_default_recipe_and_the_warp_can_be_left_out():
+    with gr.Blocks():
+        settings = Settings()
+        settings.fold()
+    values = {widget: widget.value for widget in settings.components}
+    assert settings.recipe(values) == shield.Recipe()
+    still = settings.recipe(values | {settings.widgets["carriers"]: False, settings.widgets["start"]: "universal"})
+    assert still == shield.Recipe(carriers="pixels", start="universal")
+    assert "--no-warp" in shield.command_line(still)
 
 
 def test_every_run_has_a_folder_of_its_own_that_can_be_forgotten():
