@@ -15,6 +15,7 @@ from shield.device import pick_device
 from shield.disruption import Disruption, InGrey, Target
 from shield.errors import RecipeError
 from shield.faces import Face
+from shield.faces.landmarks import landmarks_of
 from shield.frames import searched
 from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
@@ -62,7 +63,8 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Chan
     if before := flow_steps(recipe):
         # An editor copies a bent face as it is; a recogniser goes by where things are.
         loss = loss_of([target for target in targets if not target.makes_pictures])
-        flow = search_flow(loss, working, window, side, recipe.warp, before, _after(progress, 0, recipe))
+        told = _after(progress, 0, recipe)
+        flow = search_flow(loss, working, window, side, recipe.warp, before, told, _landmarks(working, region, recipe))
         start = round_to_levels(bent(working, flow, side).clamp(0, 1))
     if PIXELS not in recipe.carriers:
         return Change(torch.zeros_like(working), flow)
@@ -73,6 +75,13 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Chan
     if task.photo.grey:
         return Change(attack(InGrey(loss_of(targets)), start, Grey(bound), generator, told) - start, flow)
     return Change(attack(loss_of(targets), start, bound, generator, told) - start, flow)
+
+
+def _landmarks(working: Tensor, region: Region, recipe: Recipe) -> Tensor | None:
+    """Those of a region's face, in shares of the region; none of a picture that is taken as one region."""
+    if recipe.whole:
+        return None
+    return torch.from_numpy(landmarks_of(working, region.working_face) / region.working_size[::-1])
 
 
 def flow_steps(recipe: Recipe) -> int:

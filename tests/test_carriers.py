@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 import shield
 from shield.carriers import Change, Flow, bent, bent_regions, flow, search_flow, written
+from shield.carriers.expression import HELD, Expression
 from shield.carriers.flow import GRID
 from shield.errors import SearchError
 from shield.faces import Face, whole_picture
@@ -102,6 +103,40 @@ def test_the_search_climbs_within_the_limit_and_leaves_the_edge_alone() -> None:
     ring[..., 1:-1, 1:-1] = 0
     assert ring.abs().max() == 0
     assert found.field[..., :6].abs().max() == 0 < found.field.abs().max()
+
+
+def landmarks(seed: int = 0) -> Tensor:
+    return 0.3 + 0.4 * torch.rand(68, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def expression_moved(flow: Flow, points: Tensor) -> Tensor:
+    """How far what an expression moves is taken beside what it moves beside, (n, 2), in sides of the frame."""
+    moved = torch.cat([flow.at(point[:1], point[1:])[0, :, :, 0] for point in points], dim=1).T
+    return torch.stack([moved[list(one)].mean(0) - moved[list(other)].mean(0) for one, other in HELD])
+
+
+def test_the_expression_stays_and_the_rest_of_the_face_does_not() -> None:
+    picture, points, share = smooth_picture(), landmarks(), torch.ones(1, 1, 80, SIDE)
+    target = bent(picture, random_flow(0.02, seed=5), SIDE)
+
+    def likeness(seen: Tensor) -> Tensor:
+        return -(seen - target).square().mean()
+
+    free = search_flow(likeness, picture, share, SIDE, 0.01, 10)
+    held = search_flow(likeness, picture, share, SIDE, 0.01, 10, landmarks=points)
+    assert expression_moved(held, points).abs().max() < 1e-6 < 1e-3 < expression_moved(free, points).abs().max()
+    assert 0.003 < held.largest <= 0.01 + 1e-6
+    assert likeness(bent(picture, held, SIDE)) > likeness(picture)
+
+
+def test_a_shift_of_the_whole_face_is_no_expression() -> None:
+    allowed = torch.ones(1, 1, GRID, GRID)
+    expression, shift = Expression(landmarks(), allowed), uniform(0.01, -0.02).field
+    assert torch.allclose(expression.held(shift), shift, atol=1e-6)
+    noise = random_flow(1).field
+    once = expression.held(noise)
+    assert not torch.allclose(once, noise, atol=0.1)
+    assert torch.allclose(expression.held(once), once, atol=1e-5)
 
 
 def test_a_loss_that_is_no_number_ends_the_search() -> None:
