@@ -1,6 +1,7 @@
 """The page's parts without a browser: jobs, complaints, the words for results and verdicts."""
 
 import html
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,6 @@ import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,7 +19,6 @@ import shield
 from shield.page import detect, job, private, protect
 from shield.page.complaint import sentence
 from shield.page.result import Shown, shown
-from shield.page.settings import Settings
 from shield.page.status import progress_bar
 from shield.photo import open_photo
 
@@ -106,15 +105,28 @@ def test_a_complaint_names_the_file_alone_and_is_no_html():
     assert text == "my &lt;b&gt;photo&lt;/b&gt;.jpg is empty; choose a photo."
 
 
-def test_the_widgets_stand_for_the_default_recipe_and_the_warp_can_be_left_out():
-    with gr.Blocks():
-        settings = Settings()
-        settings.fold()
-    values = {widget: widget.value for widget in settings.components}
-    assert settings.recipe(values) == shield.Recipe()
-    still = settings.recipe(values | {settings.widgets["carriers"]: False, settings.widgets["start"]: "universal"})
+# In a process of its own: Gradio opens event loops wherever a page is built, and never closes them.
+WIDGETS = """
+import json
+from shield.page.settings import Settings, gr
+with gr.Blocks():
+    settings = Settings()
+    settings.fold()
+values = {widget: widget.value for widget in settings.components}
+other = {settings.widgets["carriers"]: False, settings.widgets["start"]: "universal"}
+recipes = [settings.recipe(it).to_json() for it in (values, values | other)]
+print(json.dumps([recipes, [value for _, value in settings.widgets["start"].choices]]))
+"""
+
+
+def test_the_widgets_stand_for_a_recipe_and_starts_are_among_them_by_themselves(checkout):
+    done = subprocess.run([sys.executable, "-c", WIDGETS], cwd=checkout, capture_output=True, text=True, check=True)
+    (default, other), starts = json.loads(done.stdout.splitlines()[-1])
+    assert shield.Recipe.of(json.loads(default)) == shield.Recipe()
+    still = shield.Recipe.of(json.loads(other))
     assert still == shield.Recipe(carriers="pixels", start="universal")
     assert "--no-warp" in shield.command_line(still)
+    assert starts == [*shield.STARTS]
 
 
 def test_every_run_has_a_folder_of_its_own_that_can_be_forgotten():

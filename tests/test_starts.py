@@ -1,6 +1,5 @@
 """Every start keeps what it promises, and every front end finds it by itself."""
 
-import gradio as gr
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -8,9 +7,7 @@ from typer.testing import CliRunner
 import shield
 from shield.cli import app
 from shield.faces import whole_picture
-from shield.page.settings import Settings
 from shield.region import region_of
-from shield.registry import Registry
 from shield.starts import Start, starts
 from shield.surrogates import surrogates
 
@@ -50,15 +47,9 @@ def test_by_default_the_beginning_is_random_and_an_attack_that_is_none_is_its_ow
     assert alone.beginning is starts["universal"] and alone.searched == ()
 
 
-def test_the_page_finds_a_start_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    more: Registry[Start] = Registry("start")
-    more.follow({"elsewhere": Start()})
-    monkeypatch.setattr(starts, "_followed", [more])
-    assert shield.Recipe(start="elsewhere").start == "elsewhere"
-    with gr.Blocks():
-        settings = Settings()
-        settings.fold()
-    assert ("elsewhere", "elsewhere") in settings.widgets["start"].choices  # type: ignore[attr-defined]
+def test_a_new_one_is_found_and_an_unknown_one_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "_followed", [{"elsewhere": Start()}])
+    assert shield.Recipe(start="elsewhere").beginning == Start()
     with pytest.raises(shield.RecipeError, match="choose from: elsewhere, random, universal"):
         shield.Recipe(start="nowhere")
 
