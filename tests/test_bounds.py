@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Generator, Tensor
 
 from shield.bounds import Allowed, Band, Begun, Bound, FaceLpips, Limits, Linf, LpipsBound, Steered, Visible, bounds
 from shield.bounds.l2 import L2
 from shield.bounds.lpips import face_sizes
-from shield.faces import Face, warp, whole_picture
+from shield.faces import Face, detect, warp, whole_picture
 from shield.flip import PIXELS_PER_DEGREE, hyab, perceived, spread
 from shield.lpips import Lpips
-from shield.photo import round_to_levels, to_tensor
+from shield.photo import Photo, round_to_levels, to_tensor
 from shield.skin import Skin
 
 SIDE, LEVELS = 64, 6
@@ -444,3 +445,18 @@ def test_a_small_face_changes_as_finely_as_it_is() -> None:
     bound = Band(Linf(original, 255, torch.ones(1, 1, 1, 1)), original, 64)
     signs = torch.randn(1, 3, 64, 64, generator=Generator().manual_seed(0)).sign()
     assert torch.cosine_similarity(bound.step(signs, 1.0).flatten(), signs.flatten(), dim=0) > 0.8
+
+
+def test_a_reddish_iris_is_too_much_before_anything_else_is(portrait_photo: Photo, lpips_network: Lpips) -> None:
+    picture = to_tensor(np.asarray(Image.fromarray(portrait_photo.pixels).resize((384, 384))))
+    face = detect(portrait_photo.pixels)[0].scaled(384 / 1024)
+    bound = Visible(picture, face, Allowed(0.05, 0.07, 0.2, 1.05, 1.0), lpips_network)
+    assert bound.excesses(picture).amax() == pytest.approx(-1, abs=0.05)
+    reddish, (x, y) = picture.clone(), face.points[0]
+    iris = slice(round(y) - 3, round(y) + 4), slice(round(x) - 3, round(x) + 4)
+    reddish[0, 0][iris] += 0.12
+    reddish[0, 1][iris] -= 0.06
+    *others, irises = bound.excesses(reddish).tolist()
+    assert irises > 0 > max(others)
+    drawn = bound.project(reddish)
+    assert float(bound.excesses(drawn).amax()) <= 0 < float((drawn - picture).abs().amax())

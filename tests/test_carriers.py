@@ -13,7 +13,10 @@ from shield.carriers.expression import HELD, Expression
 from shield.carriers.flow import GRID
 from shield.errors import SearchError
 from shield.faces import Face, whole_picture
-from shield.region import Region
+from shield.faces.landmarks import landmarks_of
+from shield.photo import from_array, to_tensor
+from shield.region import Region, region_of
+from shield.search import Task, search
 
 SIDE = 96
 Pixels = NDArray[np.uint8]
@@ -145,6 +148,19 @@ def test_a_loss_that_is_no_number_ends_the_search() -> None:
         search_flow(lambda seen: seen.sum() * float("nan"), picture, torch.ones(1, 1, 80, SIDE), SIDE, 0.01, 3)
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_search_holds_the_expression_of_the_face_it_works_on(small: Pixels, whole: bool) -> None:
+    face = shield.find_faces(small, whole)[0]
+    region = region_of(face, *small.shape[1::-1])
+    recipe = shield.Recipe(surrogates="dlib", transforms="none", carriers="warp", steps=10, whole=whole)
+    found = search(Task(from_array(small), region, region.window(), "png"), recipe).flow
+    assert found is not None
+    read = landmarks_of(to_tensor(small), shield.find_faces(small)[0]) - (region.left, region.top)
+    points = torch.from_numpy(read / (region.width, region.height)).float()
+    moved = expression_moved(found, points).abs().max()
+    assert moved > 5e-4 if whole else moved < 5e-5  # its landmarks were read in a copy of another size
+
+
 # Into the photo
 
 
@@ -188,8 +204,6 @@ def test_a_scaled_change_is_so_many_times_as_large() -> None:
 
 
 def bent_copy(small: Pixels, face: Face) -> tuple[Pixels, Flow]:
-    from shield.region import region_of
-
     region, field = region_of(face, *small.shape[1::-1]), random_flow(0.005)
     return written(small, [region], [Change(torch.zeros(1, 3, *region.working_size), field)], 10), field
 
