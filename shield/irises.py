@@ -1,7 +1,9 @@
-"""Irises keep their colour: people look into eyes, and a reddish or a green one is seen before anything else.
+"""Irises: people look into eyes, and one that turns reddish or green is seen before anything else.
 
-FLIP's 99th percentile does not keep them to it, for both together are hardly a hundredth of a face.
+No measure of a whole face minds that, for both irises together are hardly a hundredth of it.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,16 +13,24 @@ from shield.faces import Face
 RADIUS = 0.024  # of the portrait framing's side, in which eyes are .23 apart: an iris, and the error of its centre
 
 
+def radii(centres: Sequence[tuple[float, float]], side: float, picture: Tensor) -> Tensor:
+    """How far every pixel of a picture (1, C, H, W) lies from the eyes' ``centres``, px, in radii of an iris.
+
+    (eyes, H, W); ``side``: of the face's frame, px.
+    """
+    x, y = ((torch.arange(size).to(picture) + 0.5) for size in (picture.shape[-1], picture.shape[-2]))
+    away = [((x - right).square()[None, :] + (y - down).square()[:, None]).sqrt() for right, down in centres]
+    return torch.stack(away) / (RADIUS * side)
+
+
 class Irises:
     """Of an aligned face, (1, 3, s, s) in portrait framing, in colours of which differences count, such as
     ``flip.perceived`` gives. ``face`` says where the eyes are.
     """
 
     def __init__(self, colours: Tensor, face: Face) -> None:
-        steps = (torch.arange(colours.shape[-1]).to(colours) + 0.5) / colours.shape[-1]
-        self.inside = [
-            (steps[None, :] - x).square() + (steps[:, None] - y).square() < RADIUS**2 for x, y in face.framed[:2]
-        ]
+        side = colours.shape[-1]
+        self.inside = radii([(side * x, side * y) for x, y in face.framed[:2]], side, colours) < 1
         self.before = [colours[0, 1:, inside] for inside in self.inside]
 
     def change(self, colours: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What people may see of a change: face LPIPS, FLIP, the texture of smooth skin, stains, and the colour of irises.
+"""What people may see of a change: face LPIPS, FLIP, the texture of smooth skin, and stains.
 
 LPIPS alone is blind to what ruins a portrait: within a face LPIPS of .02 a search draws wrinkles. FLIP and the skin
 ratio see them. All of them are soft: a search moves along where they reach their limits (for LPIPS: Laidlaw et al.
@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from shield.bounds.lpips import COARSE, face_sizes
 from shield.faces import Face, warp
 from shield.flip import PIXELS_PER_DEGREE, TINY, hyab, perceived, spread
-from shield.irises import Irises
 from shield.lpips import Lpips
 from shield.skin import Skin, stains
 
@@ -24,13 +23,12 @@ LESS = 0.98  # a little more than the excess asks for, so that few attempts are 
 LEAST = 0.5  # of HyAB: colours that differ by less are as cheap
 LOUD = 0.8  # of the loudest: what is pushed down with them
 LOUDEST = 0.99  # the quantile of FLIP that stands for the loudest places
-IN_IRISES = 0.5  # of what is allowed of broad changes of colour: everybody looks there
 
 
 @dataclass(frozen=True)
 class Allowed:
     """How much may be seen. ``lpips``: of the face. ``flip``: mean of the face; ``loudest``: its 99th percentile.
-    ``skin``: the skin ratio. ``stains``: root mean square of broad changes of colour; of irises it is a part of that.
+    ``skin``: the skin ratio. ``stains``: root mean square of broad changes of colour.
     """
 
     lpips: float
@@ -58,7 +56,6 @@ class Visible:
             ]
             self.skin = Skin(before)
             self.colours = self._colours(_coarse(before))
-            self.irises = Irises(self.colours, face)
 
     def start(self, share: float, generator: Generator) -> Tensor:
         noise = (2 * torch.rand(self.original.shape, generator=generator) - 1).to(self.original)
@@ -82,7 +79,7 @@ class Visible:
         return self.project(image)
 
     def excesses(self, image: Tensor) -> Tensor:
-        """Of LPIPS at the face's own size and at the coarse one, FLIP's mean and loudest, skin, stains and irises."""
+        """Of LPIPS at the face's own size and at the coarse one, FLIP's mean and loudest, skin and stains."""
         face = self._face(image)
         pairs = zip(self._sizes(face), self.features, strict=True)
         lpips = [self.network.between(self.network.features(it), own)[0] / self.allowed.lpips for it, own in pairs]
@@ -90,8 +87,7 @@ class Visible:
         mean, loudest = self._flip(colours)
         skin = (self.skin.ratio(face) - 1).clamp(min=0) / (self.allowed.skin - 1)
         broad = stains(self.colours, colours) / self.allowed.stains
-        irises = self.irises.change(colours) / (IN_IRISES * self.allowed.stains)
-        return torch.stack([*lpips, mean, loudest, skin, broad, irises]) - 1
+        return torch.stack([*lpips, mean, loudest, skin, broad]) - 1
 
     def _flip(self, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Shares of what is allowed of FLIP's mean and of its loudest places: its own values, smoother slopes.
