@@ -12,11 +12,9 @@ from torch.nn import functional as F
 LEFT_EYE, RIGHT_EYE, MOUTH = range(36, 42), range(42, 48), range(48, 68)
 # The mean of which landmarks stays where it is beside the mean of which others.
 HELD = (
-    ((17, 18), LEFT_EYE),  # the brows' outer ends, middles and inner ends
-    ((19,), LEFT_EYE),
+    ((17, 18), LEFT_EYE),  # the brows' outer ends and inner ends
     ((20, 21), LEFT_EYE),
     ((22, 23), RIGHT_EYE),
-    ((24,), RIGHT_EYE),
     ((25, 26), RIGHT_EYE),
     ((48,), MOUTH),  # the mouth's corners
     ((54,), MOUTH),
