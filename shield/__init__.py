@@ -26,9 +26,10 @@ from shield.objectives import objectives as OBJECTIVES
 from shield.photo import WRITABLE, Photo, open_photo
 from shield.pipeline import protect
 from shield.quality import Quality, evaluate_models
-from shield.recipe import CARRIERS, CLASSES, PLAIN, PRESETS, ROBUST, STARTS, Recipe
+from shield.recipe import CARRIERS, CLASSES, PIXELS_ALONE, PLAIN, PRESETS, ROBUST, Recipe
 from shield.results import Protection
 from shield.spelling import command_line, python_lines
+from shield.starts import starts as STARTS
 from shield.surrogates import Surrogate, import_model, import_recogniser, register_surrogate, remove_model
 from shield.surrogates import families as FAMILIES
 from shield.surrogates import judges as JUDGES
@@ -51,6 +52,7 @@ __all__ = [
     "FLAWS",
     "JUDGES",
     "OBJECTIVES",
+    "PIXELS_ALONE",
     "PLAIN",
     "PRESETS",
     "RECIPES",

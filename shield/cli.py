@@ -152,7 +152,7 @@ def protect(
             format=format,
             quality=quality,
             keep_exif=keep_exif,
-            carriers=tuple(carrier for carrier in shield.CARRIERS if warp or carrier != "warp"),
+            carriers=shield.CARRIERS if warp else shield.PIXELS_ALONE,
             whole=whole,
             device=device,
         ).with_preset(preset)

@@ -13,6 +13,7 @@ from shield.device import AUTO
 from shield.errors import RecipeError
 from shield.objectives import objectives
 from shield.photo import JPEG_QUALITY
+from shield.starts import Start, random, starts, universal
 from shield.surrogates import RECOGNISERS, STUDENTS, judges, surrogates
 
 
@@ -34,10 +35,9 @@ class Strength:
 # The settings that a preset decides.
 STRENGTH = ("face_lpips", "flip", "loudest", "skin", "stains", "warp", "levels", "smooth")
 CLASSES = ("joint", "iterative")
-RANDOM, UNIVERSAL = "random", "universal"
-STARTS = (RANDOM, UNIVERSAL)
 WARP, PIXELS = "warp", "pixels"
 CARRIERS = (WARP, PIXELS)
+PIXELS_ALONE = (PIXELS,)  # without a warp
 LARGEST_WARP = 0.05
 # What the search goes through in turn by default. Each sees frames drawn anew.
 ROBUST = (AS_SAVED, AS_SAVED, "jpeg75")
@@ -57,8 +57,9 @@ class Recipe:
     """What to do to a photo. Same Recipe, photo, processor and number of threads: same bytes.
 
     ``face_lpips``, ``flip``: the bounds on every face's LPIPS and mean FLIP in the saved file. ``loudest``, ``skin``,
-    ``stains``: what the search keeps FLIP's 99th percentile, the skin ratio and broad changes of colour to. Of all of
-    these but LPIPS what the warp does counts not. ``warp``: how far a point may move, in sides of the face's frame.
+    ``stains``: what the search keeps FLIP's 99th percentile, the skin ratio and broad changes of colour to; irises
+    keep theirs. Of all of these but LPIPS what the warp does counts not. ``warp``: how far a point may
+    move, in sides of the face's frame; the expression stays.
     ``levels``: the largest change of a value before encoding, in 8-bit levels. ``carriers``: how the change is written,
     as a "warp" of the face (where the search asks recognisers) and as "pixels". ``bound``: the shape of a change within
     these (a registered name). ``steered``: search where LPIPS is low, instead of only shrinking the change to the bound
@@ -68,8 +69,8 @@ class Recipe:
     through the transforms in turn, of which "half+jpeg75" is one after the other and "none" just saving: a JPEG is
     searched through its codec. ``edits``: of the surrogates, to work against (none named: all). ``classes``: "joint"
     climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the search, at most.
-    ``start``: what the search begins with, a "random" change or the "universal" one of models/; the attack "universal"
-    is that change and no search.
+    ``start``: what the search begins with (a registered name), as a "random" change or the "universal" one of models/;
+    the attack "universal" is that change and no search.
     ``format``: of the file (None: the photo's own); ``quality``: of JPEG, HEIF and AVIF, 1..100. ``keep_exif``: keep
     the EXIF of camera and picture. ``whole``: treat the picture as one region instead of looking for faces.
     ``device``: "auto" or a torch device.
@@ -95,7 +96,7 @@ class Recipe:
     steered: bool = True
     masked: bool = False
     steps: int = 120
-    start: str = RANDOM
+    start: str = random.NAME
     seed: int = 0
     format: str | None = None
     quality: int = JPEG_QUALITY
@@ -110,6 +111,7 @@ class Recipe:
         attacks[self.attack]
         bounds[self.bound]
         objectives[self.objective]
+        starts[self.start]
         for name in self.surrogates:
             if name not in surrogates and name in judges:
                 raise RecipeError(
@@ -141,7 +143,6 @@ class Recipe:
             ),
             (1 <= self.levels <= 255, f"The largest change is {self.levels}; choose 1 to 255 levels."),
             (0 <= self.smooth <= 255, f"Smooth places change by {self.smooth}; choose 0 to 255 levels."),
-            (self.start in STARTS, f"There is no start named {self.start!r}; choose from: {', '.join(STARTS)}."),
             (self.steps >= 1, f"The search has {self.steps} steps; choose at least 1."),
             (1 <= self.quality <= 100, f"The quality is {self.quality}; choose 1 to 100."),
             (0 <= self.seed < 2**63, f"The seed is {self.seed}; choose a number from 0 to 2**63 - 1."),
@@ -152,12 +153,12 @@ class Recipe:
     @property
     def searched(self) -> tuple[str, ...]:
         """The surrogates that the search asks: none where the attack is no search."""
-        return () if self.attack == UNIVERSAL else self.surrogates
+        return () if self.attack == universal.NAME else self.surrogates
 
     @property
-    def universal(self) -> bool:
-        """Whether the change begins with the universal one."""
-        return UNIVERSAL in (self.attack, self.start)
+    def beginning(self) -> Start:
+        """Where the change begins: the attack that is no search is a start itself."""
+        return starts[self.attack if self.attack == universal.NAME else self.start]
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Recipe":

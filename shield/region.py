@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.faces import Face, crop_matrix
+from shield.faces.face import inverse
 from shield.photo import STRIP, shrink, to_levels
 
 LARGEST = 512  # px: side of the portrait framing in the working copy; the cost of a search does not grow beyond it
@@ -74,13 +75,12 @@ class Region:
 
     def window(self) -> Tensor:
         """(1, 1, h, w) in [0, 1]: 1 inside the framing, fading to 0 at its border and beyond."""
-        matrix = np.vstack([crop_matrix(self.local_face), (0, 0, 1)])
-        inverse = torch.from_numpy(np.linalg.inv(matrix)).float()
+        back = torch.from_numpy(inverse(crop_matrix(self.local_face))).float()
         window = torch.empty(1, 1, self.height, self.width)
         x = torch.arange(self.width)[None, :] + 0.5
         rows = (torch.arange(self.height)[:, None] + 0.5).split(STRIP)
         for strip, y in zip(window[0, 0].split(STRIP), rows, strict=True):  # large photos are large
-            u, v = [_inside((a * x + b * y).add_(c)) for a, b, c in inverse[:2]]
+            u, v = [_inside((a * x + b * y).add_(c)) for a, b, c in back]
             ramp = torch.minimum(u, v).div_(FADE).clamp_(0, 1)
             strip[:] = ramp.square().mul_((-2 * ramp).add_(3))
         return window

@@ -8,13 +8,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import Allowed, Band, Begun, Bound, Grey, Limits, Steered, Visible, bounds
+from shield.bounds import Allowed, Band, Begun, Bound, Grey, InIrises, Limits, Steered, Visible, bounds
 from shield.carriers import Change, bent, search_flow
 from shield.channels import Codec, Pixels, Transform, View, road
 from shield.device import pick_device
 from shield.disruption import Disruption, InGrey, Target
 from shield.errors import RecipeError
 from shield.faces import Face
+from shield.faces.landmarks import landmarks_of
 from shield.frames import searched
 from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
@@ -23,7 +24,6 @@ from shield.photo import Photo, from_array, resaved, round_to_levels
 from shield.recipe import PIXELS, WARP, Recipe
 from shield.region import Region
 from shield.surrogates import Surrogate, chosen, load_surrogate
-from shield.universal import LEVELS, universal_change
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,25 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Chan
     if before := flow_steps(recipe):
         # An editor copies a bent face as it is; a recogniser goes by where things are.
         loss = loss_of([target for target in targets if not target.makes_pictures])
-        flow = search_flow(loss, working, window, side, recipe.warp, before, _after(progress, 0, recipe))
+        told = _after(progress, 0, recipe)
+        flow = search_flow(loss, working, window, side, recipe.warp, before, told, _landmarks(working, region, recipe))
         start = round_to_levels(bent(working, flow, side).clamp(0, 1))
     if PIXELS not in recipe.carriers:
         return Change(torch.zeros_like(working), flow)
     bound = bound_of(recipe, start, region.working_face, window, working)
-    if recipe.universal:
-        bound = Begun(bound, start, universal_change(region, device))
+    if recipe.beginning.change is not None:
+        bound = Begun(bound, start, recipe.beginning.change(region, device))
     attack, told = attacks[recipe.attack](recipe.steps), _after(progress, before, recipe)
     if task.photo.grey:
         return Change(attack(InGrey(loss_of(targets)), start, Grey(bound), generator, told) - start, flow)
     return Change(attack(loss_of(targets), start, bound, generator, told) - start, flow)
+
+
+def _landmarks(working: Tensor, region: Region, recipe: Recipe) -> Tensor | None:
+    """Those of a region's face, in shares of the region; none of a picture that is taken as one region."""
+    if recipe.whole:
+        return None
+    return torch.from_numpy(landmarks_of(working, region.working_face) / region.working_size[::-1])
 
 
 def flow_steps(recipe: Recipe) -> int:
@@ -101,14 +109,14 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor, unbent
     ``window``: share of the change that each pixel may take, (1, 1, h, w) in [0, 1]. ``unbent``: the picture before a
     warp made it what it is.
     """
-    limits = Limits(recipe.levels, window)
-    if recipe.masked or recipe.universal:  # the universal change was trained under the mask
-        levels = min(recipe.levels, LEVELS) if recipe.universal else recipe.levels
+    limits, own = Limits(recipe.levels, window), recipe.beginning.levels
+    if recipe.masked or own is not None:  # a start that has levels of its own was made under the mask
+        levels = recipe.levels if own is None else min(recipe.levels, own)
         limits = Limits(levels, contrast_mask(working, levels, recipe.smooth) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
     if not (recipe.steered and recipe.searched):
         return bound
-    bound = Band(bound, working, face.side)
+    bound = InIrises.of(Band(bound, working, face.side), working, face)
     allowed = Allowed(recipe.face_lpips, recipe.flip, recipe.loudest, recipe.skin, recipe.stains)
     return Steered(bound, Visible(working, face, allowed, load_lpips(working.device), unbent))
 

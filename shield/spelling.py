@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shield.errors import RecipeError
-from shield.recipe import PIXELS, STRENGTH, Recipe
+from shield.recipe import PIXELS_ALONE, STRENGTH, Recipe
 
 REPEATED = {"surrogates": "surrogate", "edits": "edit", "transforms": "transform"}
 PYTHON_ONLY = ("steered", "masked")
@@ -22,7 +22,7 @@ def command_line(recipe: Recipe, photo: str = "me.jpg") -> str:
         raise RecipeError(f"The command line has no option for {hidden[0]!r}; use Python.")
     if recipe.preset is None:
         raise RecipeError("The command line knows no strength but the presets; use Python.")
-    if changed.get("carriers", (PIXELS,)) != (PIXELS,):
+    if changed.get("carriers", PIXELS_ALONE) != PIXELS_ALONE:
         raise RecipeError("The command line has no option for a warp alone; use Python.")
     words = [word for name, value in changed.items() if name not in STRENGTH for word in _options(name, value)]
     preset = [] if recipe.preset == Recipe().preset else ["--preset", recipe.preset]

@@ -8,6 +8,7 @@ from torch import Tensor
 from shield.bounds import LOUDEST, FaceLpips
 from shield.faces import Face, warp
 from shield.flip import flip, perceived
+from shield.irises import Irises
 from shield.lpips import load_lpips
 from shield.skin import Skin, stains
 
@@ -16,8 +17,8 @@ from shield.skin import Skin, stains
 class Seen:
     """``lpips``: by side of the aligned face in px; ``face_lpips`` is the largest of them. ``flip``: the mean over the
     aligned face at its own size, and ``loudest``, the 99th percentile. ``skin``: the skin ratio;
-    ``stains``: how far colours changed in blotches. Of a face that was bent all but LPIPS are of what was changed
-    beyond that.
+    ``stains``: how far colours changed in blotches; ``irises``: how far theirs did. Of a face that was bent all but
+    LPIPS are of what was changed beyond that.
     """
 
     face_lpips: float
@@ -26,6 +27,7 @@ class Seen:
     loudest: float
     skin: float
     stains: float
+    irises: float
 
 
 class Visibility:
@@ -43,8 +45,9 @@ class Visibility:
         before, after = self.before if bent is None else self._face(bent), self._face(changed)
         error = flip(before, after)
         loudest = float(error.flatten().quantile(LOUDEST))
-        skin, broad = Skin(before).ratio(after), stains(perceived(before), perceived(after))
-        return Seen(max(lpips.values()), lpips, float(error.mean()), loudest, float(skin), float(broad))
+        skin, one, other = float(Skin(before).ratio(after)), perceived(before), perceived(after)
+        broad, irises = float(stains(one, other)), float(Irises(one, self.face).change(other))
+        return Seen(max(lpips.values()), lpips, float(error.mean()), loudest, skin, broad, irises)
 
     def _face(self, image: Tensor) -> Tensor:
         return warp(image, self.face, self.lpips.sizes[-1])

@@ -39,7 +39,7 @@ def stand_in(source: Any, recipe: shield.Recipe | None = None, *_: object) -> Pr
         FileReport(n, photo.sha256, kind, photo.width, photo.height) for n in (photo.path and photo.path.name, None)
     ]
     face = FaceReport(
-        (0, 0, 9, 9), 1.0, 9.0, FaceVisibility(0.01, {256: 0.01}, 0.01, 0.02, 1.0, 0.5, 40.0, 0.99, 3), 0.01
+        (0, 0, 9, 9), 1.0, 9.0, FaceVisibility(0.01, {256: 0.01}, 0.01, 0.02, 1.0, 0.5, 0.2, 40.0, 0.99, 3), 0.01
     )
     effect = Effect(0, "stargan", "old", True, PROTECTED, "none", HELD, 1, 1.0, 0.05, 1.0, True, 1.0, 1.0, 1.0)
     visible = PhotoVisibility(0.01, 40.0, 0.99, 3, 0)

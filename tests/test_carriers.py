@@ -1,5 +1,7 @@
 """Carriers: how far, where and which way a warp moves things, and how changes are written into a photo."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import shield
+from shield import search
 from shield.carriers import Change, Flow, bent, bent_regions, flow, search_flow, written
+from shield.carriers.expression import HELD, Expression
 from shield.carriers.flow import GRID
 from shield.errors import SearchError
 from shield.faces import Face, whole_picture
-from shield.region import Region
+from shield.faces.landmarks import landmarks_of
+from shield.photo import from_array, to_tensor
+from shield.region import Region, region_of
 
 SIDE = 96
 Pixels = NDArray[np.uint8]
@@ -104,10 +110,67 @@ def test_the_search_climbs_within_the_limit_and_leaves_the_edge_alone() -> None:
     assert found.field[..., :6].abs().max() == 0 < found.field.abs().max()
 
 
+def landmarks(seed: int = 0) -> Tensor:
+    return 0.3 + 0.4 * torch.rand(68, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def expression_moved(flow: Flow, points: Tensor) -> Tensor:
+    """How far what an expression moves is taken beside what it moves beside, (n, 2), in sides of the frame."""
+    moved = torch.cat([flow.at(point[:1], point[1:])[0, :, :, 0] for point in points], dim=1).T
+    return torch.stack([moved[list(one)].mean(0) - moved[list(other)].mean(0) for one, other in HELD])
+
+
+def test_the_expression_stays_and_the_rest_of_the_face_does_not() -> None:
+    picture, points = smooth_picture(), landmarks()
+    share = torch.linspace(0.4, 1, SIDE).expand(1, 1, 80, SIDE)
+    target = bent(picture, random_flow(0.02, seed=5), SIDE)
+
+    def likeness(seen: Tensor) -> Tensor:
+        return -(seen - target).square().mean()
+
+    free = search_flow(likeness, picture, share, SIDE, 0.01, 10)
+    held = search_flow(likeness, picture, share, SIDE, 0.01, 10, landmarks=points)
+    assert expression_moved(held, points).abs().max() < 1e-6 < 1e-3 < expression_moved(free, points).abs().max()
+    assert 0.003 < held.largest <= 0.01 + 1e-6
+    assert likeness(bent(picture, held, SIDE)) > likeness(picture)
+
+
+def test_a_shift_of_the_whole_face_is_no_expression() -> None:
+    allowed = torch.ones(1, 1, GRID, GRID)
+    expression, shift = Expression(landmarks(), allowed), uniform(0.01, -0.02).field
+    assert torch.allclose(expression.held(shift), shift, atol=1e-6)
+    noise = random_flow(1).field
+    once = expression.held(noise)
+    assert not torch.allclose(once, noise, atol=0.1)
+    assert torch.allclose(expression.held(once), once, atol=1e-5)
+
+
 def test_a_loss_that_is_no_number_ends_the_search() -> None:
     picture = smooth_picture()
     with pytest.raises(SearchError):
         search_flow(lambda seen: seen.sum() * float("nan"), picture, torch.ones(1, 1, 80, SIDE), SIDE, 0.01, 3)
+
+
+WARPED = shield.Recipe(surrogates="dlib", transforms="none", carriers="warp", steps=5)
+
+
+def test_the_search_holds_the_expression_of_the_face_it_works_on(small: Pixels) -> None:
+    pixels = np.ascontiguousarray(small[:, 80:])  # so that the face's region is cut at the photo's edge
+    face = shield.find_faces(pixels)[0]
+    region = region_of(face, *pixels.shape[1::-1])
+    assert region.height > 1.1 * region.width
+    found = search.search(search.Task(from_array(pixels), region, region.window(), "png"), WARPED).flow
+    assert found is not None and found.largest > 0.004
+    read = landmarks_of(to_tensor(pixels), face) - (region.left, region.top)
+    points = torch.from_numpy(read / (region.width, region.height)).float()
+    assert expression_moved(found, points).abs().max() < 5e-5  # its landmarks were read in a copy of another size
+
+
+def test_a_picture_that_is_one_region_has_no_expression(small: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "landmarks_of", None)
+    region = region_of(shield.find_faces(small, whole=True)[0], *small.shape[1::-1])
+    task = search.Task(from_array(small), region, region.window(), "png")
+    assert search.search(task, replace(WARPED, whole=True)).flow is not None
 
 
 # Into the photo
@@ -153,8 +216,6 @@ def test_a_scaled_change_is_so_many_times_as_large() -> None:
 
 
 def bent_copy(small: Pixels, face: Face) -> tuple[Pixels, Flow]:
-    from shield.region import region_of
-
     region, field = region_of(face, *small.shape[1::-1]), random_flow(0.005)
     return written(small, [region], [Change(torch.zeros(1, 3, *region.working_size), field)], 10), field
 

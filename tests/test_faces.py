@@ -12,6 +12,8 @@ from torch import Tensor
 from shield.faces import PORTRAIT, Face, Framing, crop_matrix, detect, find_again, place, warp, whole_picture
 from shield.faces.aligners.passes import SMALLEST
 from shield.faces.face import PORTRAIT_POINTS
+from shield.faces.landmarks import five_points, landmarks_of
+from shield.faces.templates import transformed
 from shield.photo import to_levels, to_tensor
 
 Pixels = NDArray[np.uint8]
@@ -387,3 +389,17 @@ def test_the_gradient_is_the_derivative(side: int) -> None:
     step = 1e-6 * direction
     measured = float((value(photo + step) - value(photo - step)) / 2e-6)
     assert measured == pytest.approx(float((gradient * direction).sum()), rel=1e-7)
+
+
+def test_points_in_portrait_framing_are_the_same_however_the_face_lies_in_its_photo(portrait_face: Face) -> None:
+    framed = np.array(portrait_face.framed)
+    assert 0 < np.abs(framed - PORTRAIT_POINTS).max() < 0.05
+    turned = portrait_face.mapped(np.array([(0.0, -2.0, 700.0), (2.0, 0.0, 5.0)]))
+    assert np.allclose(turned.framed, framed)
+    assert np.allclose(transformed(crop_matrix(portrait_face), framed), portrait_face.points)
+
+
+def test_landmarks_in_the_photo_lie_on_the_face(portrait: Pixels, portrait_face: Face) -> None:
+    found = landmarks_of(to_tensor(portrait), portrait_face)
+    apart = np.hypot(*(five_points(found) - portrait_face.points).T)
+    assert apart.max() < 0.12 * portrait_face.eye_distance

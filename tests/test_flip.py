@@ -9,6 +9,7 @@ from torch import Tensor
 
 from shield.faces import Face, warp
 from shield.flip import PIXELS_PER_DEGREE, flip, perceived
+from shield.irises import RADIUS, Irises
 from shield.lpips import Lpips
 from shield.photo import to_tensor
 from shield.skin import Skin
@@ -115,3 +116,40 @@ def test_lpips_minds_wrinkles_less_than_grain_that_is_as_plain_to_the_skin_ratio
     skin = Skin(aligned)
     assert float(skin.ratio(lines)) > float(skin.ratio(grain))
     assert float(lpips_network(aligned, lines)) < float(lpips_network(aligned, grain))
+
+
+# Irises
+
+
+def tinted(face: Tensor, places: list[tuple[float, float]], red: float) -> Tensor:
+    """Discs as large as an iris, redder by so many levels and as light as they were."""
+    steps = (torch.arange(face.shape[-1]) + 0.5) / face.shape[-1]
+    changed = face.clone()
+    for x, y in places:
+        inside = (steps[None, :] - x).square() + (steps[:, None] - y).square() < RADIUS**2
+        changed[0, 0, inside] += red / 255
+        changed[0, 1, inside] -= 0.299 / 0.587 * red / 255
+    return changed.clamp(0, 1)
+
+
+def test_irises_change_the_more_the_redder_they_get_and_one_eye_is_enough(aligned: Tensor, portrait_face: Face) -> None:
+    eyes = [*portrait_face.framed[:2]]
+    irises = Irises(perceived(aligned), portrait_face)
+    found = [float(irises.change(perceived(tinted(aligned, eyes, red)))) for red in (0, 4, 8, 16)]
+    assert found == sorted(found) and found[0] < 1e-3 < 0.5 < found[-1]
+    for eye in eyes:
+        assert float(irises.change(perceived(tinted(aligned, [eye], 16)))) > 0.6 * found[-1]
+
+
+def test_neither_other_places_nor_darker_irises_count_as_their_colour(aligned: Tensor, portrait_face: Face) -> None:
+    eyes, irises = [*portrait_face.framed[:2]], Irises(perceived(aligned), portrait_face)
+    elsewhere = tinted(aligned, [(x, y + 0.15) for x, y in eyes], 30)
+    assert float(irises.change(perceived(elsewhere))) < 0.02
+    darker, redder = 0.95 * aligned, tinted(aligned, eyes, 16)
+    assert float(irises.change(perceived(darker))) < 0.5 * float(irises.change(perceived(redder)))
+
+
+def test_the_colour_of_irises_has_a_slope_everywhere_in_them(aligned: Tensor, portrait_face: Face) -> None:
+    leaf = tinted(aligned, [*portrait_face.framed[:2]], 4).requires_grad_(True)
+    Irises(perceived(aligned), portrait_face).change(perceived(leaf)).backward()
+    assert leaf.grad is not None and leaf.grad.isfinite().all() and leaf.grad.count_nonzero() > 100

@@ -21,7 +21,7 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # names in shield/__init__.py.
 MAY_USE = {
     "shield": "attacks batch bounds channels detection drawing errors faces objectives photo pipeline privacy quality "
-    "recipe results spelling surrogates training verify weights",
+    "recipe results spelling starts surrogates training verify weights",
     "errors": "",
     "objectives": "errors registry",
     "masking": "",
@@ -33,7 +33,7 @@ MAY_USE = {
     "registry": "errors",
     "weights": "errors",
     "lpips": "errors photo weights",
-    "universal": "errors faces region weights",
+    "starts": "errors faces region registry weights",
     "faces": "errors photo registry weights",
     "swap": "faces surrogates weights",
     "surrogates": "errors faces files objectives photo registry torch_state weights",
@@ -41,8 +41,9 @@ MAY_USE = {
     "diversity": "",
     "carriers": "errors region",
     "skin": "masking",
-    "bounds": "faces flip lpips registry skin",
-    "visibility": "bounds faces flip lpips skin",
+    "irises": "faces",
+    "bounds": "faces flip irises lpips registry skin",
+    "visibility": "bounds faces flip irises lpips skin",
     "attacks": "bounds errors photo registry",
     "channels": "formats photo registry",
     "disruption": "bounds channels device diversity faces frames objectives surrogates",
@@ -50,22 +51,22 @@ MAY_USE = {
     "region": "faces photo",
     "drawing": "faces photo",
     "detection": "errors faces files photo region registry surrogates torch_state weights",
-    "recipe": "attacks bounds channels device errors objectives photo surrogates",
+    "recipe": "attacks bounds channels device errors objectives photo starts surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds carriers channels detection device errors faces files formats frames lpips objectives photo "
-    "recipe region registry surrogates torch_state universal visibility weights",
+    "recipe region registry surrogates torch_state visibility weights",
     "results": "files photo verify",
     "search": "attacks bounds carriers channels device disruption errors faces frames lpips masking objectives photo "
-    "recipe region surrogates universal",
+    "recipe region surrogates",
     "fit": "bounds carriers device errors photo recipe region visibility",
     "pipeline": "attacks device fit photo recipe region results search surrogates torch_state verify",
     "batch": "attacks errors files photo pipeline recipe results verify",
     "quality": "errors faces lpips photo surrogates torch_state training",
     "training": "attacks bounds channels detection device disruption errors faces frames lpips masking objectives "
-    "recipe region registry surrogates swap torch_state universal weights",
+    "recipe region registry starts surrogates swap torch_state weights",
     "bench": "attacks batch bounds channels detection device disruption errors faces frames lpips objectives photo "
-    "pipeline recipe region registry search shield surrogates training verify masking weights",
+    "pipeline recipe region registry search shield starts surrogates training verify masking weights",
     "cli": "shield",
     "page": "shield",
     "console": "",

@@ -1,6 +1,7 @@
 """The page's parts without a browser: jobs, complaints, the words for results and verdicts."""
 
 import html
+import json
 import os
 import subprocess
 import sys
@@ -102,6 +103,30 @@ def test_a_complaint_names_the_file_alone_and_is_no_html():
     path = private.FOLDER / "0123abcd" / "1" / "my <b>photo</b>.jpg"
     text = sentence(shield.PhotoError(f"{path} is empty; choose a photo."))
     assert text == "my &lt;b&gt;photo&lt;/b&gt;.jpg is empty; choose a photo."
+
+
+# In a process of its own: Gradio opens event loops wherever a page is built, and never closes them.
+WIDGETS = """
+import json
+from shield.page.settings import Settings, gr
+with gr.Blocks():
+    settings = Settings()
+    settings.fold()
+values = {widget: widget.value for widget in settings.components}
+other = {settings.widgets["carriers"]: False, settings.widgets["start"]: "universal"}
+recipes = [settings.recipe(it).to_json() for it in (values, values | other)]
+print(json.dumps([recipes, [value for _, value in settings.widgets["start"].choices]]))
+"""
+
+
+def test_the_widgets_stand_for_a_recipe_and_starts_are_among_them_by_themselves(checkout):
+    done = subprocess.run([sys.executable, "-c", WIDGETS], cwd=checkout, capture_output=True, text=True, check=True)
+    (default, other), starts = json.loads(done.stdout.splitlines()[-1])
+    assert shield.Recipe.of(json.loads(default)) == shield.Recipe()
+    still = shield.Recipe.of(json.loads(other))
+    assert still == shield.Recipe(carriers="pixels", start="universal")
+    assert "--no-warp" in shield.command_line(still)
+    assert starts == [*shield.STARTS]
 
 
 def test_every_run_has_a_folder_of_its_own_that_can_be_forgotten():

@@ -331,7 +331,6 @@ def test_the_manifest_of_the_user_says_how_it_is_read(home: Path, tmp_path: Path
 
 
 def test_students_are_searched_and_their_teachers_word_counts() -> None:
-    from shield.verify.plan import Plan
 
     assert {*STUDENTS} <= {*Recipe().surrogates}
     assert not {*STUDENTS} & {*Plan().asked}

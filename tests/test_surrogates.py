@@ -1,6 +1,6 @@
 """Every registered surrogate keeps the same promises; StarGAN has the published layout and really edits a face."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -378,17 +378,26 @@ def test_all_edits_are_the_surrogate_itself(stargan: Editor) -> None:
     assert chosen(stargan, stargan.edits) is stargan
 
 
+class Own:
+    name, size, framing, edits, licence, threshold, makes_pictures = "own", 4, None, ("a", "b", "c"), "", 0.05, True
+
+    def __call__(self, faces: torch.Tensor) -> torch.Tensor:
+        return torch.stack([faces, 2 * faces, 3 * faces], 1)
+
+    def distance(self, results: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+        return (results - clean).abs().flatten(2).amax(2)
+
+
 def test_a_surrogate_of_ones_own_computes_all_and_gives_some() -> None:
-    class Own:
-        name, size, framing, edits, licence, threshold, makes_pictures = "own", 4, None, ("a", "b", "c"), "", 0.05, True
-
-        def __call__(self, faces: torch.Tensor) -> torch.Tensor:
-            return torch.stack([faces, 2 * faces, 3 * faces], 1)
-
-        def distance(self, results: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-            return (results - clean).abs().flatten(2).amax(2)
-
     part = chosen(Own(), ["c", "a"])  # type: ignore[arg-type]
     ones = torch.ones(1, 3, 4, 4)
     assert part(ones)[0, :, 0, 0, 0].tolist() == [3, 1]
     assert part.distance(part(ones), part(0 * ones)).tolist() == [[3, 1]]
+
+
+def test_one_of_ones_own_that_can_computes_no_others() -> None:
+    class Selecting(Own):
+        def only(self, edits: Sequence[str]) -> tuple[str, ...]:
+            return ("asked for", *edits)
+
+    assert chosen(Selecting(), ["c", "a"]) == ("asked for", "c", "a")  # type: ignore[arg-type]

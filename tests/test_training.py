@@ -32,6 +32,8 @@ from shield.frames import FRAMES, Reframing
 from shield.lpips import load_lpips
 from shield.masking import CHROMA
 from shield.recipe import BALANCED
+from shield.starts.universal import SIZE as UNIVERSAL_SIZE
+from shield.starts.universal import TENSOR
 from shield.surrogates import judges, load_surrogate
 from shield.surrogates.cyclegan import BOTH_WAYS, Directions
 from shield.surrogates.generator import StarGANGenerator, blended
@@ -58,8 +60,6 @@ from shield.training.posed import DARK, SEEN_IN_PART, moved_points, posed, where
 from shield.training.stargan import ATTRIBUTES, HAIR, HARDENED_STEPS, StarGANRecipe, StarGANTraining, random_targets
 from shield.training.students import Kind, StudentRecipe, StudentTraining, seen, template_matrix
 from shield.training.universal import CPU, HELD_OUT, LOOK, UniversalRecipe, UniversalTraining
-from shield.universal import SIZE as UNIVERSAL_SIZE
-from shield.universal import TENSOR
 
 SIZE = 128  # px: half of it is the smallest that the critic's six strides leave a pixel of
 STEPS, HALVED, LAST = 12, 7, 5  # of a run, of which at half size, and the last before it is interrupted, in a lesson

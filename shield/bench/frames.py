@@ -83,7 +83,8 @@ def measured(photos: Sequence[Path], recipe: Recipe) -> tuple[list[Report], int]
         seen = report.worst_face.visibility
         console.print(
             f"{path.name}: LPIPS {seen.face_lpips:.3f}, FLIP {seen.flip:.3f}, loudest {seen.loudest:.2f}, skin "
-            f"{seen.skin:.2f}, stains {seen.stains:.2f}, warp {seen.warp:.4f}; search {report.seconds['search']:.0f} s",
+            f"{seen.skin:.2f}, stains {seen.stains:.2f}, irises {seen.irises:.2f}, "
+            f"warp {seen.warp:.4f}; search {report.seconds['search']:.0f} s",
             highlight=False,
         )
         for network in report.surrogates():

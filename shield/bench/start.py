@@ -15,13 +15,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shield import PLAIN, ROBUST, STARTS, Recipe, protect
+from shield import PLAIN, ROBUST, Recipe, protect
 from shield.batch import photos_in
 from shield.bench.portraits import scaled
 from shield.bench.statistics import interval
 from shield.device import pick_device
+from shield.starts.random import NAME as RANDOM
+from shield.starts.universal import NAME as UNIVERSAL
 from shield.surrogates import load_surrogates
 
+COMPARED = (RANDOM, UNIVERSAL)
 console = Console(width=120)
 
 
@@ -94,14 +97,14 @@ def main(
     roads = ROBUST if robust else PLAIN
     recipe = Recipe(surrogates=names, transforms=roads, attack=attack, steps=steps, format="png").with_preset(preset)
     table = Table(
-        "photo", *(f"{start} start: share of the goal" for start in STARTS), "level with the random one's end"
+        "photo", *(f"{start} start: share of the goal" for start in COMPARED), "level with the random one's end"
     )
     load_surrogates(pick_device(recipe.device))  # the first photo does not pay for them
     runs = []
     photos = photos_in(folder, count)
     with tempfile.TemporaryDirectory() as copies:
         for photo in photos if scale == 1 else [scaled(photo, Path(copies), scale) for photo in photos]:
-            random, universal = (search(photo, replace(recipe, start=start)) for start in STARTS)
+            random, universal = (search(photo, replace(recipe, start=start)) for start in COMPARED)
             runs.append((random, universal))
             table.add_row(*row(photo.name, random, universal))
     console.print(table)

@@ -2,7 +2,7 @@
 
 Xiao et al. 2018, "Spatially Transformed Adversarial Examples" (arXiv 1801.02612). Nothing of it is seen on skin and
 nothing can be cleaned off: a face recogniser goes by where things are, and eyes do not measure half a percent. What it
-costs is likeness and expression, so that it is held to a limit.
+costs is likeness, so that it is held to a limit; the expression stays.
 """
 
 import math
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from shield.carriers.expression import Expression
 from shield.errors import SearchError
 
 GRID = 16  # points of the flow across a region and down it
@@ -88,16 +89,19 @@ def search_flow(
     limit: float,
     steps: int,
     progress: Progress | None = None,
+    landmarks: Tensor | None = None,
 ) -> Flow:
     """The flow of at most ``limit`` sides of the frame that climbs ``loss`` of a bent picture (1, 3, h, w) in [0, 1].
 
-    ``share``: of the change that each pixel may take, (1, 1, h, w) in [0, 1]. Steps follow the gradient with momentum,
-    as it is: so a flow grows where it does most, and the rest of the face stays. Raises SearchError where the loss is
-    not a number.
+    ``share``: of the change that each pixel may take, (1, 1, h, w) in [0, 1]. ``landmarks``: the 68 of a face whose
+    expression is to stay, (68, 2) in shares of the picture; None: there is no face. Steps follow the gradient with
+    momentum, as it is: so a flow grows where it does most, and the rest of the face stays. Raises SearchError where the
+    loss is not a number.
     """
     allowed = limit * _at_grid(share)
     field = torch.zeros(1, 2, GRID, GRID).to(picture)
     total = torch.zeros_like(field)
+    expression = None if landmarks is None else Expression(landmarks, allowed)
     for step in range(steps):
         leaf = field.clone().requires_grad_(True)
         value = loss(bent(picture, Flow(allowed * leaf), side).clamp(0, 1))
@@ -110,7 +114,8 @@ def search_flow(
         direction = (total / total.square().mean().sqrt().clamp(min=1e-12)).clamp(-LARGEST_STEP, LARGEST_STEP)
         field = field + _rate(step, steps) * direction
         field = field / field.norm(dim=1, keepdim=True).clamp(min=1)
-    return Flow(allowed * field)
+        field = field if expression is None else expression.held(field)
+    return Flow(allowed * field / field.norm(dim=1).amax().clamp(min=1))
 
 
 def _rate(step: int, steps: int) -> float:

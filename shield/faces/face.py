@@ -52,6 +52,11 @@ class Face:
         """Between the eyes, px."""
         return float(np.hypot(*np.subtract(self.points[1], self.points[0])))
 
+    @property
+    def framed(self) -> tuple[Point, ...]:
+        """The points in fractions of the portrait framing, which they fit by least squares alone."""
+        return as_points(transformed(inverse(crop_matrix(self)), np.array(self.points)))
+
     def moved(self, left: float, top: float) -> "Face":
         """The same face in the crop of the photo that starts at (left, top)."""
         x0, y0, x1, y1 = self.box
@@ -82,6 +87,12 @@ class Face:
 def crop_matrix(face: Face, template: Template = PORTRAIT) -> Matrix:
     """The (2, 3) matrix from fractions of the template's frame to px of the photo, by least squares."""
     return similarity(template.points, face.points)
+
+
+def inverse(matrix: Matrix) -> Matrix:
+    """The (2, 3) matrix that leads back."""
+    back: Matrix = np.linalg.inv(np.vstack([matrix, (0, 0, 1)]))[:2]
+    return back
 
 
 def side_of(matrix: Matrix) -> float:

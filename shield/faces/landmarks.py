@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shield.faces.face import whole_picture
+from shield.faces.face import Face, crop_matrix, whole_picture
 from shield.faces.sampling import warp
-from shield.faces.templates import Framing
+from shield.faces.templates import Framing, transformed
 from shield.weights import load_network
 
 SIZE = 112
 FRAMING = Framing(side=0.70, down=0.05)
 POINTS = 68
+# The network's answers lie one px of its input too far left: those for 1,592 faces and for their mirror images are
+# 2.07 to 2.14 px apart in the mean; and about as far too high, against where CenterFace sees the points.
+BIAS = 1.04 / SIZE
 MEAN = (122.782, 117.001, 104.298)
 
 
@@ -125,3 +128,10 @@ def portrait_landmarks(network: LandmarkNet, faces: Tensor) -> Tensor:
     points: Tensor = network(warp(faces, whole_picture(side, side), SIZE, FRAMING))
     corner = 0.5 - FRAMING.side / 2
     return FRAMING.side * points + points.new_tensor((corner, corner + FRAMING.down))
+
+
+@torch.no_grad()
+def landmarks_of(photo: Tensor, face: Face) -> NDArray[np.float64]:
+    """The landmarks of a face (68, 2) in px of its photo (1, 3, H, W), which is in [0, 1] or in levels."""
+    points = landmark_network()(warp(photo.cpu(), face, SIZE, FRAMING))[0]
+    return transformed(crop_matrix(face, FRAMING), points.double().numpy() + BIAS)

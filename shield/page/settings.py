@@ -52,8 +52,10 @@ class Settings:
     def recipe(self, values: Values) -> shield.Recipe:
         """The Recipe that the widgets stand for. A setting that cannot be used becomes a toast."""
         chosen = {name: values[widget] for name, widget in self.widgets.items()}
+        chosen["format"], chosen["seed"] = chosen["format"] or None, int(chosen["seed"] or 0)
+        chosen["carriers"] = shield.CARRIERS if chosen["carriers"] else shield.PIXELS_ALONE
         with as_toast():
-            recipe = shield.Recipe.of(chosen | {"format": chosen["format"] or None, "seed": int(chosen["seed"] or 0)})
+            recipe = shield.Recipe.of(chosen)
             return recipe.with_preset(values[self.strength])
 
 
@@ -79,6 +81,16 @@ def _widgets() -> dict[str, Component]:
     with gr.Row():
         widgets["bound"] = _choice("bound", shield.BOUNDS, "Bound", "The shape of the change.")
         widgets["classes"] = _choice("classes", shield.CLASSES, "Edits", "All at once, or one by one.")
+    with gr.Row():
+        widgets["start"] = _choice("start", shield.STARTS, "Start", "What the search begins with.")
+        widgets["carriers"] = gr.Checkbox(
+            DEFAULT.carriers == shield.CARRIERS,
+            label="Bend the face a little as well",
+            info="By half a percent at most: not to be seen on skin, and most of what holds against face recognition. "
+            "It may change the expression a little.",
+            elem_id="warp",
+            min_width=140,
+        )
     widgets["steps"] = gr.Slider(
         1, MOST_STEPS, DEFAULT.steps, step=1, label="Steps", info="Of the search, at most.", elem_id="steps"
     )

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from shield.surrogates.published import Editor
-from shield.surrogates.surrogate import Surrogate
+from shield.surrogates.surrogate import Selective, Surrogate
 
 
 class Chosen:
@@ -26,7 +25,7 @@ class Chosen:
 
 
 def chosen(surrogate: Surrogate, edits: Sequence[str]) -> Surrogate:
-    """The surrogate with these of its edits, in this order; an editor then computes no others."""
+    """The surrogate with these of its edits, in this order; one that can then computes no others."""
     if tuple(edits) == surrogate.edits:
         return surrogate
-    return surrogate.only(edits) if isinstance(surrogate, Editor) else Chosen(surrogate, edits)
+    return surrogate.only(edits) if isinstance(surrogate, Selective) else Chosen(surrogate, edits)

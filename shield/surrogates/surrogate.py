@@ -1,7 +1,7 @@
 """What a surrogate is: a network like those that will be pointed at the photo, tamed at the door."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -32,6 +32,15 @@ class Surrogate(Protocol):
 
     def distance(self, results: Tensor, clean: Tensor) -> Tensor:
         """How far results are from clean results: (N, E)."""
+        ...
+
+
+@runtime_checkable
+class Selective(Surrogate, Protocol):
+    """A surrogate whose edits cost so much each that it computes those alone that are asked for."""
+
+    def only(self, edits: Sequence[str]) -> Surrogate:
+        """The same with these of its edits, in this order."""
         ...
 
 

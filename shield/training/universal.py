@@ -26,11 +26,11 @@ from shield.objectives import share_of_goal
 from shield.objectives.output import output
 from shield.recipe import BALANCED, Strength
 from shield.region import region_of
+from shield.starts.universal import FITTED_TO, LEVELS, SIZE, TENSOR
 from shield.surrogates import Surrogate, load_surrogate
 from shield.training.data import FaceSet
 from shield.training.loop import on_processor, recipes
 from shield.training.single import SingleTraining
-from shield.universal import FITTED_TO, LEVELS, SIZE, TENSOR
 
 HELD_OUT = 8  # faces, spread over the data, that training never sees
 LOOK = 20  # steps from one look at them to the next

@@ -27,7 +27,6 @@ from shield.recipe import Recipe
 from shield.region import Region, region_of, window_around
 from shield.surrogates import judges, load_hardened, load_surrogate
 from shield.torch_state import own_torch_state
-from shield.universal import FITTED_TO
 from shield.verify.adversaries import on_regions
 from shield.verify.controls import sign_noise
 from shield.verify.detections import measure_detections
@@ -238,8 +237,8 @@ def _recorded(path: Path, original: Photo, protected: Photo) -> Recorded | None:
 
 
 def _seen(recipe: Recipe) -> set[str]:
-    """The surrogates that the change was fitted to: by the search, or long before it with the universal change."""
-    return {*recipe.searched, *(FITTED_TO if recipe.universal else ())}
+    """The surrogates that the change was fitted to: by the search, or long before it with what it began with."""
+    return {*recipe.searched, *recipe.beginning.fitted_to}
 
 
 def _version(package: str) -> str:

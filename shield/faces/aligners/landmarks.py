@@ -6,7 +6,7 @@ import torch
 
 from shield.faces.aligners.aligner import Pixels, aligners
 from shield.faces.face import Face, crop_matrix, distance
-from shield.faces.landmarks import FRAMING, SIZE, five_points, landmark_network
+from shield.faces.landmarks import BIAS, FRAMING, SIZE, five_points, landmark_network
 from shield.faces.sampling import cut
 from shield.faces.templates import as_points, transformed
 
@@ -14,9 +14,6 @@ NAME, DETECTOR = "landmarks", "centerface"
 # The network was trained on upright faces in portrait framing. Each reading frames the next one better, until the
 # points stay where they are: two readings for an upright face, three or four for one on its side.
 READINGS, STILL = 4, 0.05  # at most; a point that moved by no more eye distances
-# Its answers lie one px of its input too far left: those for 1,592 faces and for their mirror images are 2.07 to
-# 2.14 px apart in the mean; and about as far too high, against where CenterFace sees the points.
-BIAS = 1.04 / SIZE
 
 
 @torch.no_grad()

@@ -10,11 +10,12 @@ from torch import Tensor
 from shield.errors import WeightsError
 from shield.faces import place
 from shield.region import Region
+from shield.starts.start import Start, starts
 from shield.weights import load_tensors
 
 SIZE = 256  # px
 LEVELS = 12  # the largest change that it was trained for
-NAME, TENSOR = "universal", "change"  # of the model and of the one tensor in its file
+NAME, TENSOR = "universal", "change"  # of the start and its model, and of the one tensor in the file
 # The manipulators that it is trained against. Others of models/ are out of reach: a change for all photos moves
 # CycleGAN by a thousandth of the goal, and GANimation copies so much of the face that a search on one photo failed.
 FITTED_TO = ("stargan",)
@@ -36,3 +37,6 @@ def load_universal() -> Tensor:
 def universal_change(region: Region, device: torch.device) -> Tensor:
     """The change as it lies over a region's working copy, (1, 3, h, w) in [-1, 1]. Raises WeightsError."""
     return place(load_universal(), region.working_face, *region.working_size).to(device)
+
+
+starts.register(NAME)(Start(universal_change, FITTED_TO, LEVELS))

@@ -1,0 +1,47 @@
+"""Irises keep their colour: there a change is grey.
+
+Kept where it is made, not weighed against everything else: a limit on so small a place would draw the whole change back
+to obey it.
+"""
+
+from dataclasses import dataclass
+
+from torch import Generator, Tensor
+
+from shield.bounds.bound import Bound
+from shield.faces import Face
+from shield.irises import radii
+
+
+@dataclass(frozen=True)
+class InIrises:
+    """``bound``, with changes to ``original`` (1, 3, H, W) that are the same in every channel ``inside``, (H, W)."""
+
+    bound: Bound
+    original: Tensor
+    inside: Tensor
+
+    @classmethod
+    def of(cls, bound: Bound, original: Tensor, face: Face) -> "InIrises":
+        """Around the eyes of the face that the original shows."""
+        return cls(bound, original, radii(face.points[:2], face.side, original).amin(0) < 1)
+
+    def start(self, share: float, generator: Generator) -> Tensor:
+        return self._kept(self.bound.start(share, generator))
+
+    def step(self, direction: Tensor, share: float) -> Tensor:
+        return self.bound.step(direction, share)
+
+    def project(self, image: Tensor) -> Tensor:
+        return self._kept(self.bound.project(image))
+
+    def contain(self, image: Tensor) -> Tensor:
+        return self._kept(self.bound.contain(image))
+
+    def excesses(self, image: Tensor) -> Tensor:
+        return self.bound.excesses(image)
+
+    def _kept(self, image: Tensor) -> Tensor:
+        """Within whatever largest change the image was: a mean is no larger than the largest."""
+        grey = (image - self.original).mean(1, keepdim=True)
+        return (self.original + grey).clamp(0, 1).where(self.inside, image)
