@@ -24,6 +24,7 @@ MAY_USE = {
     "recipe results spelling surrogates training verify weights",
     "errors": "",
     "objectives": "errors registry",
+    "persons": "errors faces objectives surrogates weights",
     "masking": "",
     "privacy": "",
     "device": "errors",
@@ -49,14 +50,14 @@ MAY_USE = {
     "region": "faces photo",
     "drawing": "faces photo",
     "detection": "errors faces files photo region registry surrogates torch_state weights",
-    "recipe": "attacks bounds channels device errors objectives photo surrogates",
+    "recipe": "attacks bounds channels device errors objectives persons photo surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds carriers channels detection device errors faces files formats frames lpips objectives photo "
     "recipe region registry surrogates torch_state universal visibility weights",
     "results": "files photo verify",
-    "search": "attacks bounds carriers channels device disruption errors faces frames lpips masking objectives photo "
-    "recipe region surrogates universal",
+    "search": "attacks bounds carriers channels device disruption errors faces frames lpips masking objectives "
+    "persons photo recipe region surrogates universal",
     "fit": "bounds carriers device errors photo recipe region visibility",
     "pipeline": "attacks device fit photo recipe region results search surrogates torch_state verify",
     "batch": "attacks errors files photo pipeline recipe results verify",
