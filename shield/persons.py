@@ -1,10 +1,10 @@
 """False identities: one made-up face per person, towards which all photos of that person are moved.
 
-Each protected photo alone may be far from the person, and yet whoever averages several finds her again: what differs
-between them cancels, what they share of her stays. So photos of one person are moved towards one and the same other
-face. Random numbers would name another direction in the space of every recogniser, and no face's in any; a made-up face
-is a mixture of the faces of people who do not exist, mixed alike for every recogniser, so that all of them are pulled
-towards one person, and with them those that nobody asked.
+Each protected photo alone may be far from the person, and yet whoever averages several comes near again: what differs
+between them cancels, what they share of the person stays. So photos of one person are moved towards one and the same
+other face. Random numbers would name another direction in the space of every recogniser, and no face's in any; a
+made-up face is a mixture of the faces of people who do not exist, mixed alike for every recogniser, so that all of them
+are pulled towards one person, and with them those that nobody asked.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def made_up(recogniser: Surrogate, key: str, device: torch.device) -> Tensor:
     draws = Random(key)
     weights = torch.tensor([draws.gauss(0, 1) for _ in faces]).to(embeddings)[:, None, None]
     mixed = (weights * apart).sum(0, keepdim=True)
-    made = mean + mixed * (apart.norm(dim=2).mean() / mixed.norm())
+    made: Tensor = mean + mixed * (apart.norm(dim=2).mean() / mixed.norm())
     length: Tensor = embeddings.norm(dim=2).mean() / made.norm()
     return made * length
 

@@ -1,4 +1,4 @@
-"""Who averages several protected photos of a person: does that bring her back? With one false identity, and without.
+"""Does the average of several protected photos bring a person back? With one false identity, and without.
 
 shield bench persons FOLDER            (a folder of photos for each person)
 shield bench persons --faces ARCHIVES

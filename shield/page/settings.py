@@ -53,7 +53,8 @@ class Settings:
         """The Recipe that the widgets stand for. A setting that cannot be used becomes a toast."""
         chosen = {name: values[widget] for name, widget in self.widgets.items()}
         with as_toast():
-            recipe = shield.Recipe.of(chosen | {"format": chosen["format"] or None, "seed": int(chosen["seed"] or 0)})
+            empty = {"format": chosen["format"] or None, "person": (chosen["person"] or "").strip() or None}
+            recipe = shield.Recipe.of(chosen | empty | {"seed": int(chosen["seed"] or 0)})
             return recipe.with_preset(values[self.strength])
 
 
@@ -100,6 +101,14 @@ def _widgets() -> dict[str, Component]:
             elem_id="format",
             min_width=140,
         )
+    widgets["person"] = gr.Textbox(
+        "",
+        label="One false identity for one person",
+        info="Any name, the same for all photos of this person: their average then does not give the person away. "
+        "It is not kept.",
+        elem_id="person",
+        max_length=100,
+    )
     widgets["keep_exif"] = gr.Checkbox(DEFAULT.keep_exif, label="Keep the EXIF of camera and picture")
     widgets["whole"] = gr.Checkbox(DEFAULT.whole, label="Treat the picture as one region: look for no faces")
     return widgets
