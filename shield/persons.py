@@ -27,6 +27,7 @@ MODEL, TENSOR = "persons", "faces"  # of models/: those who do not exist, in por
 KEY = re.compile(r"key-[0-9a-f]{4}")
 # So short a digest fits the names of many people: it names a false identity, and does not tell whose.
 DIGITS = 4
+TOWARDS = 1 / 3  # how much the way to the made-up face counts beside that from the person
 NEAR = 0.25  # of a recogniser's line: the least way to a made-up face that looks like the person by chance
 SALT, COST = b"shield: a false identity", {"n": 2**14, "r": 8, "p": 1}
 
@@ -45,20 +46,24 @@ def key_of(name: str) -> str:
 
 
 @torch.no_grad()
-def made_up(recogniser: Surrogate, key: str, device: torch.device) -> Tensor:
-    """The embedding (1, 1, D) of a key's made-up face: as far from the average face as the faces it is mixed of are.
-
-    Raises WeightsError where models/ lacks them.
-    """
+def nobodies(recogniser: Surrogate, device: torch.device) -> Tensor:
+    """The embeddings (N, 1, D) of people who do not exist. Raises WeightsError where models/ lacks their faces."""
     faces = load_tensors(MODEL).get(TENSOR)
     if faces is None or faces.ndim != 4 or faces.shape[1] != 3:
         raise WeightsError(f"The weights of {MODEL!r} hold no faces; install shield again.")
     frame = whole_picture(faces.shape[-1], faces.shape[-2])
-    embeddings = recogniser(warp(faces.to(device), frame, recogniser.size, recogniser.framing)).float()  # (N, 1, D)
+    return recogniser(warp(faces.to(device), frame, recogniser.size, recogniser.framing)).float()
+
+
+def made_up(embeddings: Tensor, key: str) -> Tensor:
+    """The embedding (1, 1, D) of a key's made-up face, mixed of ``embeddings`` (N, 1, D) as the key says.
+
+    It is as far from their mean as they are, and as long as they are.
+    """
     mean = embeddings.mean(0, keepdim=True)
     apart = embeddings - mean
     draws = Random(key)
-    weights = torch.tensor([draws.gauss(0, 1) for _ in faces]).to(embeddings)[:, None, None]
+    weights = torch.tensor([draws.gauss(0, 1) for _ in embeddings]).to(embeddings)[:, None, None]
     mixed = (weights * apart).sum(0, keepdim=True)
     made: Tensor = mean + mixed * (apart.norm(dim=2).mean() / mixed.norm())
     length: Tensor = embeddings.norm(dim=2).mean() / made.norm()
@@ -69,8 +74,8 @@ def made_up(recogniser: Surrogate, key: str, device: torch.device) -> Tensor:
 class Towards:
     """An objective by which recognisers are to take the face for a made-up one, and no longer for the person's.
 
-    Two columns of a recogniser's measure: how far it is from the clean face, and how far on its way to the made-up one;
-    beyond 1 it is taken for that. Manipulators are measured by ``objective``.
+    Two columns of a recogniser's measure: how far it is from the clean face, beyond 1 another's, and how far on its way
+    to where it is taken for the made-up one, in shares of TOWARDS. Manipulators are measured by ``objective``.
     """
 
     objective: Callable[[Surrogate, Tensor], Measure]
@@ -88,11 +93,11 @@ class Towards:
         def measure(changed: Tensor) -> Tensor:
             results = surrogate(changed).float()
             away, gone = surrogate.distance(results, clean) / line, before - surrogate.distance(results, made)
-            return torch.cat([away, gone / way], dim=1)
+            return torch.cat([away, TOWARDS * gone / way], dim=1)
 
         return measure
 
     def _made_up(self, recogniser: Surrogate, device: torch.device) -> Tensor:
         if recogniser.name not in self._made:
-            self._made[recogniser.name] = made_up(recogniser, self.key, device)
+            self._made[recogniser.name] = made_up(nobodies(recogniser, device), self.key)
         return self._made[recogniser.name]
