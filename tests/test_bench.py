@@ -165,7 +165,9 @@ def test_what_the_detector_says_is_gathered_by_picture_and_manipulator(report: s
 def test_every_experiment_is_a_command() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
-    assert all(name in result.output for name in ("ablation", "frames", "portraits", "samples", "speed", "start"))
+    assert all(
+        name in result.output for name in ("ablation", "frames", "persons", "portraits", "samples", "speed", "start")
+    )
 
 
 def test_what_a_start_saves_is_the_way_to_where_the_other_ends() -> None:

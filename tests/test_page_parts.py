@@ -10,6 +10,7 @@ import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,6 +19,7 @@ import shield
 from shield.page import detect, job, private, protect
 from shield.page.complaint import sentence
 from shield.page.result import Shown, shown
+from shield.page.settings import Settings
 from shield.page.status import progress_bar
 from shield.photo import open_photo
 
@@ -236,3 +238,13 @@ def test_a_verdict_shows_its_reasons_and_is_no_html(monkeypatch):
     assert html.escape("The <eyes> differ.") in shown and "<eyes>" not in shown
     assert "Probably fake &amp; manipulated." in shown
     assert "90%" in shown and 'alt="' in shown
+
+
+def test_the_widgets_begin_as_the_default_recipe_and_a_blank_person_is_nobody():
+    with gr.Blocks():
+        settings = Settings()
+        settings.fold()
+    values = {widget: widget.value for widget in settings.components}
+    assert settings.recipe(values) == shield.Recipe()
+    for typed, person in (("  ", None), (None, None), (" Ann", shield.Recipe(person="Ann").person)):
+        assert settings.recipe(values | {settings.widgets["person"]: typed}).person == person
