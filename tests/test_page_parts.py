@@ -9,8 +9,8 @@ import time
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
-import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -240,11 +240,9 @@ def test_a_verdict_shows_its_reasons_and_is_no_html(monkeypatch):
     assert "90%" in shown and 'alt="' in shown
 
 
-def test_the_widgets_begin_as_the_default_recipe_and_a_blank_person_is_nobody():
-    with gr.Blocks():
-        settings = Settings()
-        settings.fold()
-    values = {widget: widget.value for widget in settings.components}
-    assert settings.recipe(values) == shield.Recipe()
-    for typed, person in (("  ", None), (None, None), (" Ann", shield.Recipe(person="Ann").person)):
-        assert settings.recipe(values | {settings.widgets["person"]: typed}).person == person
+@pytest.mark.parametrize(("typed", "person"), [("", None), ("  ", None), (None, None), (" Ann ", "Ann")])
+def test_a_blank_person_of_the_page_is_nobody(typed, person):
+    widgets = {name: name for name in ("seed", "format", "person")}
+    values = {"seed": 0, "format": "", "person": typed, "strength": "balanced"}
+    recipe = Settings.recipe(SimpleNamespace(widgets=widgets, strength="strength"), values)
+    assert recipe == shield.Recipe(person=person)
