@@ -35,8 +35,10 @@ SALT, COST = b"shield: a false identity", {"n": 2**14, "r": 8, "p": 1}
 def key_of(name: str) -> str:
     """The key of a person's false identity: "key-" and four digits, which stand for the name and do not contain it.
 
-    Capitals and spaces make no difference; a key is its own. Raises RecipeError for a name of nothing.
+    Capitals and spaces make no difference; a key is its own. Raises RecipeError for a name of nothing, or what is none.
     """
+    if not isinstance(name, str):
+        raise RecipeError(f"The person is {name!r}; give a name.")
     if KEY.fullmatch(name):
         return name
     plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -80,6 +80,13 @@ def test_a_name_of_nothing_is_refused(name: str) -> None:
         shield.Recipe(person=name)
 
 
+def test_what_is_no_name_is_refused() -> None:
+    with pytest.raises(RecipeError, match="give a name"):
+        shield.Recipe(person=7)  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="'person' is 7"):
+        shield.Recipe.of({"person": 7})
+
+
 def test_a_recipe_holds_no_name_and_its_settings_make_it_anew() -> None:
     recipe = shield.Recipe(person=NAME, seed=3)
     for text in (recipe.to_json(), repr(recipe), shield.command_line(recipe), shield.python_lines(recipe)):
