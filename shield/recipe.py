@@ -71,7 +71,7 @@ class Recipe:
     climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the search, at most.
     ``start``: what the search begins with, a "random" change or the "universal" one of models/; the attack "universal"
     is that change and no search.
-    ``person``: any name of who is on the photo, the same for all photos of that person, for all of them are then moved
+    ``person``: any name of who is on the photo, the same for all photos of that person, for all faces on them then move
     towards one false identity; of the name only a key is kept, which may be given instead (None: towards nobody).
     ``format``: of the file (None: the photo's own); ``quality``: of JPEG, HEIF and AVIF, 1..100. ``keep_exif``: keep
     the EXIF of camera and picture. ``whole``: treat the picture as one region instead of looking for faces.

@@ -292,9 +292,9 @@ def test_the_mildest_cleaning_that_brings_the_person_back_is_named(report: shiel
     count = len(adversaries)
     assert undone(report) == f"The cheapest undo: none of {count} ways to clean the photo brings the person back."
     both = "median 5", "blur 3"
-    assert undone(report, *both) == "The cheapest undo: after blur 3 1 of 1 recognisers know the person again."
-    assert "after median 5 1 of 1" in undone(report, *both, harm="median 5")
-    assert "after median 5 1 of 1" in undone(report, "median 5", harm="blur 3")
+    assert undone(report, *both) == "The cheapest undo: blur 3, after which 1 of 1 recognisers know the person again."
+    assert "undo: median 5, after which 1 of 1" in undone(report, *both, harm="median 5")
+    assert "undo: median 5, after which 1 of 1" in undone(report, "median 5", harm="blur 3")
     assert "none is needed" in undone(report, lost=False)
 
 

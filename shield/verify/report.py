@@ -341,7 +341,8 @@ class Report:
             if row.picture == RESAVED and row.channel in harm:
                 harm[row.channel] += row.distance / row.threshold
         mildest = min(back, key=harm.__getitem__)
-        return f"The cheapest undo: after {mildest} {back[mildest]} of {len(lost)} recognisers know the person again."
+        known = f"{back[mildest]} of {len(lost)} recognisers know the person again"
+        return f"The cheapest undo: {mildest}, after which {known}."
 
     def adversary_sentence(self) -> str:
         """One plain sentence on what adversaries undo of what breaks on the saved file, and what they break themselves.
