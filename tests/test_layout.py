@@ -36,6 +36,7 @@ MAY_USE = {
     "lpips": "errors photo weights",
     "universal": "errors faces region weights",
     "faces": "errors photo registry weights",
+    "swap": "faces surrogates weights",
     "surrogates": "errors faces files objectives photo registry torch_state weights",
     "flip": "",
     "diversity": "",
@@ -63,7 +64,7 @@ MAY_USE = {
     "batch": "attacks errors files photo pipeline recipe results verify",
     "quality": "errors faces lpips photo surrogates torch_state training",
     "training": "attacks bounds channels detection device disruption errors faces frames lpips masking objectives "
-    "recipe region registry surrogates torch_state universal",
+    "recipe region registry surrogates swap torch_state universal weights",
     "bench": "attacks batch bounds channels detection device disruption errors faces frames lpips objectives photo "
     "pipeline recipe region registry search shield surrogates training verify masking weights",
     "cli": "shield",

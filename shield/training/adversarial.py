@@ -72,7 +72,10 @@ class Critic(nn.Module):
 
     def forward(self, faces: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Faces (N, 3, s, s), s a multiple of 64, and labels (N, C): scores (N, 1, s/16, s/16), (N, 1, s/64, s/64)."""
-        fine = self.fine(faces)
+        return self.scores(self.fine(faces), labels)
+
+    def scores(self, fine: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of features that ``fine`` made of faces."""
         coarse = self.coarse(fine)
         matching = (coarse * self.match(labels)[:, :, None, None]).sum(1, keepdim=True)
         return self.texture(fine).float(), (self.whole(coarse) + matching).float()

@@ -1,0 +1,260 @@
+"""The face swap's training: any target's face becomes any source's, judged by what recognisers read.
+
+In the manner of SimSwap (Chen et al. 2020, arXiv 2106.06340): losses of identity, of reconstruction where source and
+target are one person, of an adversary, and of its deep features, which keep the target's pose, expression and light.
+Differs where few steps must go far: the adversary sees faces beside embeddings (Miyato and Koyama 2018,
+arXiv 1802.05637), landmarks keep the expression, and a second recogniser reads the identity too: one alone is satisfied
+with patterns that nobody else knows. dlib and fr_feature are not asked, so that they can judge.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from shield.device import fast_precision
+from shield.faces.landmarks import FRAMING, load_landmarks
+from shield.faces.landmarks import SIZE as LANDMARKS_SIZE
+from shield.faces.templates import PORTRAIT, Template, similarity
+from shield.frames import FRAMES
+from shield.lpips import load_lpips
+from shield.surrogates.generator import blended
+from shield.surrogates.recognisers.recogniser import JUDGE, Recogniser, load_recogniser
+from shield.swap.network import BLOCKS, IDENTITY, SIZE, TEMPLATE, WIDTHS, SwapNet, face_core
+from shield.training.adversarial import BETAS, Critic
+from shield.training.data import FaceSet
+from shield.training.loop import recipes
+from shield.weights import manifest
+
+TRAINED = ("generator", "critic")
+READERS = (JUDGE, "mobilefacenet")  # of the identity: the first one's embeddings are what the network is given
+JAW = 17  # the first landmarks: a jaw's shape belongs to the person, the rest shows what a face does
+LOUD = IDENTITY**0.5  # embeddings of length 1, for layers that are made for numbers of size 1
+LOOK = 20  # steps from one reading of the losses to the next: each waits for the device
+
+
+@dataclass(frozen=True)
+class SwapRecipe:
+    """Everything that decides how the weights come out."""
+
+    batch: int = 32
+    same: int = 8  # of the batch whose source is the target's own person
+    steps: int = 12_000
+    learning_rate: float = 3e-4
+    averaging: float = 0.998
+    widths: tuple[int, ...] = WIDTHS
+    blocks: int = BLOCKS
+    critic_width: int = 64
+    identity: tuple[float, ...] = (12.0, 6.0)  # weight of each reader's distance to the source
+    reconstruction: float = 10.0
+    perceptual: float = 4.0  # LPIPS, where the person is the target's own
+    features: float = 2.0  # of the adversary: how much of the target's the result's are off by
+    landmarks: float = 30.0  # mean distance in sides of the landmarks' frame
+    light: float = 2.0  # what is left of the result's and the target's colours at an eighth of the size
+    calm: float = 0.3  # for painting outside the face
+    seed: int = 0
+
+
+def between(seen: Template, wanted: Template) -> Tensor:
+    """The matrix (2, 3) for ``affine_grid`` that frames by one template a picture that is framed by another."""
+    matrix = torch.from_numpy(similarity(wanted.points, seen.points)).float()
+    turn, shift = matrix[:, :2], matrix[:, 2]
+    return torch.cat([turn, (turn.sum(1) + 2 * shift - 1)[:, None]], dim=1)
+
+
+def reframed(pictures: Tensor, matrices: Tensor, size: int) -> Tensor:
+    """Pictures (N, 3, s, s) in the frames of matrices (N, 2, 3) or one (2, 3) for all: (N, 3, size, size)."""
+    matrices = matrices.to(pictures).expand(len(pictures), 2, 3)
+    grid = F.affine_grid(matrices, [len(pictures), 3, size, size], align_corners=False)
+    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+
+
+class SwapTraining:
+    """A generator, and an adversary that sees faces beside whom they show."""
+
+    def __init__(self, recipe: SwapRecipe, data: FaceSet, device: torch.device) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.device, self.steps = recipe, device, recipe.steps
+        self.random = torch.Generator().manual_seed(recipe.seed)
+        self.faces = data.faces.to(device)
+        self.relatives = relatives(data.persons or ("",) * len(data))
+        self.readers = [load_recogniser(manifest()[name], device) for name in READERS]
+        self.identities = [self._read(reader) for reader in self.readers]
+        self.landmarks, self.lpips = load_landmarks().to(device), load_lpips(device)
+        self.outside = (face_core() == 0).float().to(device)
+        layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+        self.generator = SwapNet(recipe.widths, recipe.blocks).to(device).to(memory_format=layout)
+        self.critic = Critic(recipe.critic_width, IDENTITY).to(device).to(memory_format=layout)
+        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.optimisers = {
+            name: torch.optim.Adam(getattr(self, name).parameters(), recipe.learning_rate, BETAS, fused=True)
+            for name in TRAINED
+        }
+        self._told: dict[str, float] = {}
+
+    @torch.no_grad()
+    def _read(self, reader: Recogniser) -> Tensor:
+        """The reader's embedding of every face, (N, D)."""
+        frame = between(PORTRAIT, reader.framing)
+        parts = self.faces.split(256)
+        return torch.cat([reader(reframed(part.float() / 255, frame, reader.size))[:, 0] for part in parts])
+
+    def _drawn(self, rows: Tensor) -> Tensor:
+        """These faces as a tool frames them, each a little otherwise, half mirrored: (N, 3, 128, 128) in [-1, 1]."""
+        shift, scale, turn, flip = (2 * torch.rand(len(rows), n, generator=self.random) - 1 for n in (2, 1, 1, 1))
+        angle, scale = torch.deg2rad(FRAMES.turn * turn), 1 + FRAMES.scale * scale
+        cosine, sine, mirror = scale * angle.cos(), scale * angle.sin(), flip.sign()
+        columns = (
+            torch.cat([mirror * cosine, mirror * sine], 1),
+            torch.cat([-sine, cosine], 1),
+            2 * FRAMES.shift * shift,
+        )
+        frame = between(PORTRAIT, TEMPLATE)
+        matrices = frame[:, :2] @ torch.stack(columns, 2)
+        matrices[:, :, 2] += frame[:, 2]
+        return reframed(self.faces[rows.to(self.device)].float() / 127.5 - 1, matrices, SIZE)
+
+    def step(self, number: int) -> dict[str, float]:
+        """One step of the adversary, then one of the generator; returns the terms of their losses as last read."""
+        recipe = self.recipe
+        rows = torch.randint(len(self.faces), (recipe.batch,), generator=self.random)
+        sources = torch.randint(len(self.faces), (recipe.batch,), generator=self.random)
+        sources[: recipe.same] = rows[: recipe.same]
+        sources[: recipe.same // 2] = self.relatives[rows[: recipe.same // 2]]
+        targets = self._drawn(rows)
+        own, wanted = (self.identities[0][drawn.to(self.device)] for drawn in (rows, sources))
+        with fast_precision(self.device):
+            painted, kept = self.generator.parts(targets, wanted)
+        made = blended(targets, painted, kept)
+        losses = self._taught(targets, own, made.detach(), wanted)
+        self._descend("critic", losses)
+        self.critic.requires_grad_(False)
+        price = self._price(targets, made, kept, wanted) | self._identity(made, sources)
+        self._descend("generator", price)
+        self.critic.requires_grad_(True)
+        self._average(number)
+        if number % LOOK == 0 or not self._told:
+            self._told = {name: float(loss.detach()) for name, loss in (losses | price).items()}
+        return self._told
+
+    def _taught(self, real: Tensor, own: Tensor, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        """The adversary's hinge losses; a real face beside somebody else's embedding is as wrong as a made one."""
+        count, others = len(real), own.roll(1, 0)
+        with fast_precision(self.device):
+            texture, whole = self.critic(torch.cat([real, made, real]), LOUD * torch.cat([own, wanted, others]))
+        wrong = (F.relu(1 + whole[count : 2 * count]).mean() + F.relu(1 + whole[2 * count :]).mean()) / 2
+        return {
+            "texture": (F.relu(1 - texture[:count]).mean() + F.relu(1 + texture[count : 2 * count]).mean()) / 2,
+            "whole": (F.relu(1 - whole[:count]).mean() + wrong) / 2,
+        }
+
+    def _price(self, targets: Tensor, made: Tensor, kept: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        """What the generator pays for pictures that are no photos, or in which the target does something else."""
+        recipe, same = self.recipe, self.recipe.same
+        with torch.no_grad(), fast_precision(self.device):
+            features, points = self.critic.fine(targets), self._points(targets)
+        with fast_precision(self.device):
+            own_features = self.critic.fine(made)
+            texture, whole = self.critic.scores(own_features, LOUD * wanted)
+            own_points = self._points(made)
+            unlike = self.lpips(made[:same] / 2 + 0.5, targets[:same] / 2 + 0.5)
+        return {
+            "fool": -(texture.mean() + whole.mean()) / 2,
+            "same": recipe.reconstruction * F.l1_loss(made[:same], targets[:same]),
+            "seen": recipe.perceptual * unlike.float().mean(),
+            "features": recipe.features * (own_features - features).float().abs().mean() / features.abs().mean(),
+            "landmarks": recipe.landmarks * F.l1_loss(own_points.float(), points.float()),
+            "light": recipe.light * F.l1_loss(F.avg_pool2d(made, 16), F.avg_pool2d(targets, 16)),
+            "calm": recipe.calm * ((1 - kept) * self.outside).mean(),
+        }
+
+    def _points(self, faces: Tensor) -> Tensor:
+        """What faces do: landmarks without the jaw, (N, 51, 2)."""
+        framed = reframed(faces / 2 + 0.5, between(TEMPLATE, FRAMING), LANDMARKS_SIZE)
+        points: Tensor = self.landmarks(framed)[:, JAW:]
+        return points
+
+    def _identity(self, made: Tensor, sources: Tensor) -> dict[str, Tensor]:
+        """How far the readers find the made faces from their sources, in a frame that differs a little every time."""
+        losses = {}
+        for reader, known, weight in zip(self.readers, self.identities, self.recipe.identity, strict=True):
+            differing = FRAMES.shift * (2 * torch.rand(2, 3, generator=self.random) - 1)
+            faces = reframed(made / 2 + 0.5, between(TEMPLATE, reader.framing) + differing, reader.size)
+            with fast_precision(self.device):
+                read = reader(faces)[:, 0].float()
+            losses[reader.name] = weight * (1 - F.cosine_similarity(read, known[sources.to(self.device)])).mean()
+        return losses
+
+    def _descend(self, name: str, losses: dict[str, Tensor]) -> None:
+        optimiser = self.optimisers[name]
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call,unused-ignore]
+        optimiser.step()
+
+    @torch.no_grad()
+    def _average(self, number: int) -> None:
+        keep = min(self.recipe.averaging, (1 + number) / (10 + number))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - keep)
+        for mean, value in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            mean.copy_(value)
+
+    def set_rate(self, factor: float) -> None:
+        """Scale the recipe's learning rate."""
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = self.recipe.learning_rate * factor
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that resuming needs, random numbers included."""
+        networks = {name: getattr(self, name).state_dict() for name in (*TRAINED, "average")}
+        optimisers = {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
+        return {"networks": networks, "optimisers": optimisers, "random": self.random.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        for name, network in state["networks"].items():
+            getattr(self, name).load_state_dict(network)
+        for name, optimiser in state["optimisers"].items():
+            self.optimisers[name].load_state_dict(optimiser)
+        self.random.set_state(state["random"].cpu())
+
+    def begin_with(self, weights: dict[str, Tensor]) -> int:
+        """Begin with a trained generator."""
+        for network in (self.generator, self.average):
+            network.load_state_dict({name: value.float() for name, value in weights.items()})
+        return 0
+
+    @torch.no_grad()
+    def sheet(self, faces: Tensor) -> Tensor:
+        """Target, source, swap, for faces (N, 3, s, s) in [-1, 1], each with the next one's: (N, 3, 3, 128, 128)."""
+        portraits = faces.to(self.device) / 2 + 0.5
+        reader, sources = self.readers[0], portraits.roll(-1, 0)
+        wanted = reader(reframed(sources, between(PORTRAIT, reader.framing), reader.size))[:, 0]
+        targets, sources = (2 * reframed(x, between(PORTRAIT, TEMPLATE), SIZE) - 1 for x in (portraits, sources))
+        return torch.stack([targets, sources, self.average(targets, wanted)], dim=1).cpu()
+
+    def export(self) -> dict[str, Tensor]:
+        """The finished weights: the average, float16; counters as they are."""
+        state = self.average.state_dict().items()
+        return {name: (v.half() if v.is_floating_point() else v).cpu().contiguous() for name, v in state}
+
+
+def relatives(persons: Sequence[str]) -> Tensor:
+    """For each row the next one of the same person, or itself where there is none or nobody knows: (N,)."""
+    rows: dict[str, list[int]] = {}
+    for row, person in enumerate(persons):
+        rows.setdefault(person or f" {row}", []).append(row)
+    following = torch.arange(len(persons))
+    for own in rows.values():
+        following[own] = torch.tensor(own[1:] + own[:1])
+    return following
+
+
+@recipes.register("swap")
+def swap(data: FaceSet, device: torch.device) -> SwapTraining:
+    """The recipe as shipped."""
+    return SwapTraining(SwapRecipe(), data, device)
