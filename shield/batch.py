@@ -13,7 +13,7 @@ from shield.photo import FORMATS, Photo, as_path, open_photo, output_format, rea
 from shield.pipeline import protect
 from shield.recipe import Recipe
 from shield.results import Protection, space_for
-from shield.verify import PLAN, Counted, Plan
+from shield.verify import PLAN, Counted, Plan, Source
 
 EXTENSIONS = tuple(extension for kind in FORMATS.values() for extension in kind.extensions)
 T = TypeVar("T")
@@ -85,6 +85,7 @@ def protect_file(
     verifying: Counted | None = None,
     force: bool = False,
     plan: Plan = PLAN,
+    reference: Source | None = None,
 ) -> tuple[Protection, list[Path]]:
     """Protect the photo in a file and write the result beside it, as NAME.shield.EXT, or to ``output``, file or folder.
 
@@ -106,5 +107,5 @@ def protect_file(
     for file in result_files(target).all:
         check_writable(file, photo.path, force)
     check_space(target.parent, space_for(photo, wanted))
-    protection = protect(photo, replace(recipe, format=wanted), progress, verifying, plan).named(target.name)
+    protection = protect(photo, replace(recipe, format=wanted), progress, verifying, plan, reference).named(target.name)
     return protection, protection.save(target, force)

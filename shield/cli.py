@@ -66,6 +66,10 @@ def _surrogate_names() -> str:
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite results that are there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Reference = Annotated[
+    str | None,
+    typer.Option(help="Another photo of the person, not protected: do recognisers still know who is on both?"),
+]
 Whole = Annotated[bool, typer.Option("--whole", help="Treat the picture as one region; look for no faces.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")]
@@ -124,6 +128,15 @@ def protect(
         bool,
         typer.Option("--warp/--no-warp", help="Also bend the face, by half a percent at most; or change pixels only."),
     ] = True,
+    person: Annotated[
+        str | None,
+        typer.Option(
+            help="Any name for who is on the photos, always the same for this person: all photos then move towards one "
+            "false identity, so that their average does not give the person away. The name is not kept."
+        ),
+    ] = None,
+    person_key: Annotated[Path | None, typer.Option(help="The same, with what is in this file for a name.")] = None,
+    reference: Reference = None,
     whole: Whole = False,
     force: Force = False,
     device: Device = DEFAULT.device,
@@ -155,8 +168,9 @@ def protect(
             carriers=shield.CARRIERS if warp else shield.PIXELS_ALONE,
             whole=whole,
             device=device,
+            person=_person(person, person_key),
         ).with_preset(preset)
-        protecting = Protecting(output, recipe, force, _is_alone(photos), as_json or quiet)
+        protecting = Protecting(output, recipe, force, _is_alone(photos), as_json or quiet, reference)
         protecting.check(photos, as_json)
         code = _on_each(photos, protecting, as_json, quiet)
     raise typer.Exit(code)
@@ -170,6 +184,7 @@ def verify(
     adversaries: Annotated[
         bool, typer.Option("--adversaries", help="Also try what undoes protection: cleaning, hardened networks.")
     ] = False,
+    reference: Reference = None,
     whole: Whole = False,
     force: Force = False,
     device: Device = DEFAULT.device,
@@ -188,7 +203,9 @@ def verify(
         if sheet == STREAM:
             _check_stdout(as_json)
         before, after = _source(original), _source(protected)
-        verification = shield.verify_photo(before, after, device=device, whole=whole, adversaries=adversaries)
+        verification = shield.verify_photo(
+            before, after, device=device, whole=whole, adversaries=adversaries, reference=reference
+        )
         if sheet == STREAM:
             _send(verification.sheet_png())
         elif sheet is not None:
@@ -283,6 +300,7 @@ class Protecting:
     force: bool
     alone: bool
     silent: bool
+    reference: str | None = None
     names: set[str] = field(default_factory=set)
 
     def check(self, photos: list[str], as_json: bool) -> None:
@@ -300,8 +318,10 @@ class Protecting:
         source, title = _source(photo), "" if self.alone else f"{shield.printable(str(photo))}: "
         with _progress(self.silent, title) as progress:
             if not self._is_streamed(photo):
-                return shield.protect_file(source, self.output, self.recipe, progress, force=self.force)
-            protection = shield.protect(source, self.recipe, progress)
+                return shield.protect_file(
+                    source, self.output, self.recipe, progress, force=self.force, reference=self.reference
+                )
+            protection = shield.protect(source, self.recipe, progress, reference=self.reference)
         _send(protection.data)
         return protection, []
 
@@ -389,6 +409,18 @@ def _is_alone(photos: list[str]) -> bool:
 def _source(photo: str | Path) -> str | Path | shield.Photo:
     """The photo that comes through standard input, or the path."""
     return shield.open_photo(sys.stdin.buffer.read()) if photo == STREAM else photo
+
+
+def _person(name: str | None, file: Path | None) -> str | None:
+    """The name of a person, or what is in the file that stands for it."""
+    if file is None:
+        return name
+    if name is not None:
+        raise shield.InputError("--person and --person-key both name the person; leave one of them out.")
+    try:
+        return file.read_bytes().hex()
+    except OSError as error:
+        raise shield.InputError(f"{file} cannot be read ({error.strerror or error}); name another file.") from error
 
 
 def _send(data: bytes) -> None:
@@ -648,10 +680,13 @@ def _show(report: Report, stream: Console) -> None:
     for note in report.original.notes:
         stream.print(escape(note), highlight=False)
     stream.print(escape(report.sentence()), highlight=False)
+    if report.reference:
+        stream.print(escape(report.reference_sentence()), highlight=False)
     stream.print(escape(report.detector_sentence()), highlight=False)
     if report.adversaries:
         stream.print(_table("disrupted after", report.other_side))
         stream.print(escape(report.adversary_sentence()), highlight=False)
+        stream.print(escape(report.undo_sentence()), highlight=False)
 
 
 def _table(title: str, report: Report) -> Table:

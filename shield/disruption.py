@@ -21,13 +21,13 @@ from shield.device import fast_precision
 from shield.diversity import PLAIN, Variation
 from shield.faces import Face, warp_frames
 from shield.frames import FRAMES, Frames, Reframing
-from shield.objectives import Manipulator, Measure, share_of_goal
+from shield.objectives import Measure, share_of_goal
 from shield.surrogates import Surrogate
 
 T = TypeVar("T")
 U = TypeVar("U")
 Loss = Callable[[Tensor], Tensor]  # photo (1, 3, H, W) in [0, 1] -> scalar to climb
-Objective = Callable[[Manipulator, Tensor], Measure]
+Objective = Callable[[Surrogate, Tensor], Measure]
 
 # An edit pulls until it is broken at this multiple of its threshold, so that it stays broken after the web's channels.
 MARGIN = 1.5

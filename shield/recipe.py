@@ -12,6 +12,7 @@ from shield.channels import AS_SAVED, load_channel
 from shield.device import AUTO
 from shield.errors import RecipeError
 from shield.objectives import objectives
+from shield.persons import key_of
 from shield.photo import JPEG_QUALITY
 from shield.starts import Start, random, starts, universal
 from shield.surrogates import RECOGNISERS, STUDENTS, judges, surrogates
@@ -71,6 +72,8 @@ class Recipe:
     climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the search, at most.
     ``start``: what the search begins with (a registered name), as a "random" change or the "universal" one of models/;
     the attack "universal" is that change and no search.
+    ``person``: any name of who is on the photo, the same for all photos of that person, for all faces on them then move
+    towards one false identity; of the name only a key is kept, which may be given instead (None: towards nobody).
     ``format``: of the file (None: the photo's own); ``quality``: of JPEG, HEIF and AVIF, 1..100. ``keep_exif``: keep
     the EXIF of camera and picture. ``whole``: treat the picture as one region instead of looking for faces.
     ``device``: "auto" or a torch device.
@@ -104,10 +107,13 @@ class Recipe:
     carriers: tuple[str, ...] = CARRIERS
     whole: bool = False
     device: str = AUTO
+    person: str | None = None
 
     def __post_init__(self) -> None:
         for name in TUPLES:
             object.__setattr__(self, name, _names(name, getattr(self, name)))
+        if self.person is not None:
+            object.__setattr__(self, "person", key_of(self.person))
         attacks[self.attack]
         bounds[self.bound]
         objectives[self.objective]

@@ -12,7 +12,7 @@ from shield.bounds import Allowed, Band, Begun, Bound, Grey, InIrises, Limits, S
 from shield.carriers import Change, bent, search_flow
 from shield.channels import Codec, Pixels, Transform, View, road
 from shield.device import pick_device
-from shield.disruption import Disruption, InGrey, Target
+from shield.disruption import Disruption, InGrey, Objective, Target
 from shield.errors import RecipeError
 from shield.faces import Face
 from shield.faces.landmarks import landmarks_of
@@ -20,6 +20,7 @@ from shield.frames import searched
 from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
 from shield.objectives import objectives
+from shield.persons import Towards
 from shield.photo import Photo, from_array, resaved, round_to_levels
 from shield.recipe import PIXELS, WARP, Recipe
 from shield.region import Region
@@ -55,10 +56,12 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Chan
     window = F.interpolate(task.share.to(device), size=region.working_size, mode="bilinear", antialias=True)
     generator = torch.Generator().manual_seed(recipe.seed)
     source, roads, targets = searched(recipe.seed), _roads(task, recipe), _targets(recipe, device)
+    objective: Objective = objectives[recipe.objective]
+    if recipe.person is not None:
+        objective = Towards(objective, recipe.person)
 
     def loss_of(targets: Sequence[Target]) -> Disruption:
-        face, objective = region.working_face, objectives[recipe.objective]
-        return Disruption(working, face, targets, roads, objective, source, generator)
+        return Disruption(working, region.working_face, targets, roads, objective, source, generator)
 
     flow, start, side = None, working, region.working_face.side
     if before := flow_steps(recipe):
@@ -151,6 +154,8 @@ def _targets(recipe: Recipe, device: torch.device) -> list[Target]:
     recognisers = [surrogate for surrogate in kept if not surrogate.makes_pictures]
     if not recognisers and recipe.searched and PIXELS not in recipe.carriers:
         raise RecipeError("A warp alone is for recognisers; name one of them as surrogate, or leave the pixels in.")
+    if not recognisers and recipe.person is not None:
+        raise RecipeError("A false identity is for recognisers; name one of them as surrogate, or no person.")
     doors = [Target([whole], _parts(whole, recipe.classes)) for whole in kept if whole.makes_pictures]
     return [Target(recognisers, recognisers, IDENTITY, FAR), *doors] if recognisers else doors
 

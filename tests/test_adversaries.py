@@ -156,6 +156,13 @@ def test_noise_is_estimated() -> None:
     assert room.noise_of(0.5 + noise) == pytest.approx(0.03, rel=0.1)
 
 
+def test_half_a_size_keeps_what_is_coarse_and_loses_what_is_fine() -> None:
+    board = np.indices((64, 64)).sum(0)[:, :, None].repeat(3, 2)
+    fine, coarse = (255 * (board // size % 2).astype(np.uint8) for size in (1, 16))
+    assert np.ptp(adversaries["half size"](fine)[8:-8, 8:-8]) < 20
+    assert np.abs(adversaries["half size"](coarse).astype(int) - coarse).mean() < 30
+
+
 def test_an_adversary_cleans_the_regions(small: Pixels, region: Region) -> None:
     ways = on_regions([region])
     assert list(ways) == list(adversaries)
@@ -194,7 +201,7 @@ def report(small: Pixels, changed_photo: Pixels) -> shield.Report:
 
 
 def test_adversaries_have_rows_of_their_own(report: shield.Report) -> None:
-    assert report.schema == 5
+    assert report.schema == 6
     assert report.channels() == FEW
     keys = {(e.face, e.surrogate, e.edit, e.picture, e.channel) for e in report.adversaries}
     edits = len(report.select())
@@ -256,16 +263,39 @@ def told(report: shield.Report, undone: dict[str, int], harm: dict[str, int], ha
 def test_the_sentence_says_what_is_undone_by_whom(report: shield.Report) -> None:
     assert told(report, {}, {}) == (
         "Of 6 broken manipulations an adversary undoes none by blur 1.5, blur 3, median 3, median 5, JPEG 50, "
-        "JPEG 30, 4 bits and non-local means."
+        "JPEG 30, half size, 4 bits and non-local means."
     )
     assert told(report, {"median 5": 2, "non-local means": 6, "blur 3": 2}, {"4 bits": 1}) == (
-        "Of 6 broken manipulations an adversary undoes none by blur 1.5, median 3, JPEG 50, JPEG 30 and 4 bits, "
-        "2 by blur 3 and median 5, 6 by non-local means; the same done to the original breaks 1 by 4 bits."
+        "Of 6 broken manipulations an adversary undoes none by blur 1.5, median 3, JPEG 50, JPEG 30, half size and "
+        "4 bits, 2 by blur 3 and median 5, 6 by non-local means; the same done to the original breaks 1 by 4 bits."
     )
     assert told(report, {}, {}, hard=4).endswith(f"; 4 of 6 break of the hardened {NAME}.")
     assert told(report, dict.fromkeys(["none", *adversaries], 6), {}) == (
         "No manipulation breaks on the saved file, so that an adversary has nothing to undo."
     )
+
+
+def undone(report: shield.Report, *ways: str, harm: str = "blur 3", lost: bool = True) -> str:
+    """The sentence where dlib lost the person, and knows it again after these ways; ``harm``: the mildest of all."""
+    rows = [
+        dataclasses.replace(
+            row,
+            disrupted=lost and not (row.surrogate == "dlib" and row.channel in ways),
+            distance=0.0 if row.channel == harm else 1.0,
+        )
+        for row in report.adversaries
+    ]
+    return dataclasses.replace(report, adversaries=tuple(rows)).undo_sentence()
+
+
+def test_the_mildest_cleaning_that_brings_the_person_back_is_named(report: shield.Report) -> None:
+    count = len(adversaries)
+    assert undone(report) == f"The cheapest undo: none of {count} ways to clean the photo brings the person back."
+    both = "median 5", "blur 3"
+    assert undone(report, *both) == "The cheapest undo: blur 3, after which 1 of 1 recognisers know the person again."
+    assert "undo: median 5, after which 1 of 1" in undone(report, *both, harm="median 5")
+    assert "undo: median 5, after which 1 of 1" in undone(report, "median 5", harm="blur 3")
+    assert "none is needed" in undone(report, lost=False)
 
 
 def test_what_did_not_break_cannot_be_undone(report: shield.Report) -> None:
@@ -294,6 +324,7 @@ def test_the_command_prints_a_second_table_and_a_sentence_only_where_asked(
     (row,) = [line for line in asked.stdout.splitlines() if line.startswith(" non-local means, held")]
     assert row.split() == ["non-local", "means,", "held", *(f"{share:.0%}" for share in shares(report))]
     assert report.adversary_sentence() in " ".join(asked.stdout.split())
+    assert report.undo_sentence() in " ".join(asked.stdout.split())
     rows = json.loads(data.stdout)
     assert {row["channel"] for row in rows["adversaries"]} == {AS_SAVED, *adversaries}
     assert {row["channel"] for row in rows["effects"]} == set(FEW)

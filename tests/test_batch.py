@@ -25,7 +25,7 @@ run = CliRunner().invoke
 ESCAPES = "\x1b[31mred\x9b0m\nshield: fine\u202e.jpg"
 
 
-def stand_in(source: Any, recipe: shield.Recipe | None = None, *_: object) -> Protection:
+def stand_in(source: Any, recipe: shield.Recipe | None = None, *_: object, **__: object) -> Protection:
     """What protect() gives, without a search: red photos show no face, green ones keep to no bound."""
     photo, recipe = open_photo(source), recipe or shield.Recipe()
     level = photo.pixels[0, 0].tolist()

@@ -166,7 +166,8 @@ def test_every_experiment_is_a_command() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     assert all(
-        name in result.output for name in ("ablation", "curve", "frames", "portraits", "samples", "speed", "start")
+        name in result.output
+        for name in ("ablation", "curve", "frames", "persons", "portraits", "samples", "speed", "start")
     )
 
 

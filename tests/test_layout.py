@@ -24,6 +24,7 @@ MAY_USE = {
     "recipe results spelling starts surrogates training verify weights",
     "errors": "",
     "objectives": "errors registry",
+    "persons": "errors faces objectives surrogates weights",
     "masking": "",
     "privacy": "",
     "device": "errors",
@@ -51,14 +52,14 @@ MAY_USE = {
     "region": "faces photo",
     "drawing": "faces photo",
     "detection": "errors faces files photo region registry surrogates torch_state weights",
-    "recipe": "attacks bounds channels device errors objectives photo starts surrogates",
+    "recipe": "attacks bounds channels device errors objectives persons photo starts surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds carriers channels detection device errors faces files formats frames lpips objectives photo "
     "recipe region registry surrogates torch_state visibility weights",
     "results": "files photo verify",
-    "search": "attacks bounds carriers channels device disruption errors faces frames lpips masking objectives photo "
-    "recipe region surrogates",
+    "search": "attacks bounds carriers channels device disruption errors faces frames lpips masking objectives "
+    "persons photo recipe region surrogates",
     "fit": "bounds carriers device errors photo recipe region visibility",
     "pipeline": "attacks device fit photo recipe region results search surrogates torch_state verify",
     "batch": "attacks errors files photo pipeline recipe results verify",

@@ -10,6 +10,7 @@ import time
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ import shield
 from shield.page import detect, job, private, protect
 from shield.page.complaint import sentence
 from shield.page.result import Shown, shown
+from shield.page.settings import Settings
 from shield.page.status import progress_bar
 from shield.photo import open_photo
 
@@ -261,3 +263,11 @@ def test_a_verdict_shows_its_reasons_and_is_no_html(monkeypatch):
     assert html.escape("The <eyes> differ.") in shown and "<eyes>" not in shown
     assert "Probably fake &amp; manipulated." in shown
     assert "90%" in shown and 'alt="' in shown
+
+
+@pytest.mark.parametrize(("typed", "person"), [("", None), ("  ", None), (None, None), (" Ann ", "Ann")])
+def test_a_blank_person_of_the_page_is_nobody(typed, person):
+    widgets = {name: name for name in ("seed", "format", "person")}
+    values = {"seed": 0, "format": "", "person": typed, "strength": "balanced"}
+    recipe = Settings.recipe(SimpleNamespace(widgets=widgets, strength="strength"), values)
+    assert recipe == shield.Recipe(person=person)

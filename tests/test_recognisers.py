@@ -332,6 +332,6 @@ def test_the_manifest_of_the_user_says_how_it_is_read(home: Path, tmp_path: Path
 
 def test_students_are_searched_and_their_teachers_word_counts() -> None:
 
-    assert {*STUDENTS} <= {*Recipe().surrogates}
+    assert {*STUDENTS} <= {*shield.Recipe().surrogates}
     assert not {*STUDENTS} & {*Plan().asked}
     assert Plan(surrogates=tuple(STUDENTS)).asked == tuple(STUDENTS)

@@ -14,6 +14,7 @@ RECIPES = [
     shield.Recipe(seed=3, steps=7, format="png", keep_exif=True).with_preset("subtle"),
     shield.Recipe().with_preset("strong"),
     shield.Recipe(surrogates=("stargan", "cyclegan"), transforms=("none", "jpeg75"), edits=("male",), whole=True),
+    shield.Recipe(person="Ann"),
     shield.Recipe(attack="pgd", bound="l2", objective="masked", classes="iterative", quality=90, device="cpu"),
 ]
 

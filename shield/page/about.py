@@ -9,16 +9,18 @@ import shield
 ABOUT = """
 ### What it does
 
-shield changes a photo by an amount that people hardly see, so that networks which change hair, age, sex or expression
-break on it. It then opens the saved file again, runs such networks on the original and on the protected photo, sends
-the file through what the web does to it, and says what holds and what does not.
+shield changes a photo by an amount that people hardly see, against face swaps and face search, which shall no longer
+know the person on it, and against tools that edit hair, age, sex or expression, which shall break. It then opens the
+saved file again, runs such networks on the original and on the protected photo, one among them that the search never
+asked, sends the file through what the web does to it, and says what holds and what does not.
 
 ### What it does not do
 
 - It was tried on the networks below, which are small. A network that the search did not see may well not break; the
   result says how many of those did. Nobody can promise that tomorrow's network breaks.
 - After strong compression less holds, most of all for small faces. Save as PNG where you can.
-- It guards a photo against being edited. It does not hide who is on it.
+- It hides who is on a photo from networks alone. People still know the person, and so does a network that finds one
+  other photo without protection: that is enough for a face swap.
 - Somebody who cleans the photo first may undo the protection. *Verify* can try that.
 
 ### Privacy

@@ -78,7 +78,9 @@ def _verdict(report: shield.Report) -> str:
 
 
 def _details(report: shield.Report) -> str:
-    sentences = [report.sentence()] + ([report.adversary_sentence()] if report.adversaries else [])
+    sentences = [report.sentence()] + ([report.reference_sentence()] if report.reference else [])
+    if report.adversaries:
+        sentences += [report.adversary_sentence(), report.undo_sentence()]
     tables = [("What happens to the file", report)]
     if report.adversaries:
         tables.append(("What somebody does to undo it", report.other_side))
@@ -109,10 +111,12 @@ def _gallery(verification: shield.Verification) -> str:
     several = len(verification.report.faces) > 1
     parts = []
     for (face, surrogate), group in itertools.groupby(tiles, lambda tile: (tile.face, tile.surrogate)):
-        title = f"Face {face + 1}, {surrogate}" if several else surrogate
-        note = "the search worked on it" if known[surrogate] else "not seen by the search"
-        cards = "".join(map(_card, group))
-        parts.append(f'<h4>{html.escape(title)} <span class="hint">{note}</span></h4><div class="cards">{cards}</div>')
+        made = list(group)
+        title = f"{f'Face {face + 1}, edited' if several else 'Edited'}: {', '.join(tile.edit for tile in made)}"
+        note = f"by {surrogate}, {'which the search worked on' if known[surrogate] else 'not seen by the search'}"
+        cards = "".join(map(_card, made))
+        head = f'<h4>{html.escape(title)} <span class="hint">{html.escape(note)}</span></h4>'
+        parts.append(f'{head}<div class="cards">{cards}</div>')
     return f'<div class="manipulations">{"".join(parts)}</div>'
 
 

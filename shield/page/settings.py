@@ -55,6 +55,7 @@ class Settings:
         chosen["format"], chosen["seed"] = chosen["format"] or None, int(chosen["seed"] or 0)
         chosen["carriers"] = shield.CARRIERS if chosen["carriers"] else shield.PIXELS_ALONE
         with as_toast():
+            chosen["person"] = (chosen["person"] or "").strip() or None
             recipe = shield.Recipe.of(chosen)
             return recipe.with_preset(values[self.strength])
 
@@ -112,6 +113,14 @@ def _widgets() -> dict[str, Component]:
             elem_id="format",
             min_width=140,
         )
+    widgets["person"] = gr.Textbox(
+        "",
+        label="One false identity for one person",
+        info="Any name, the same for all photos of this person: their average then does not give the person away. "
+        "It is not kept.",
+        elem_id="person",
+        max_length=100,
+    )
     widgets["keep_exif"] = gr.Checkbox(DEFAULT.keep_exif, label="Keep the EXIF of camera and picture")
     widgets["whole"] = gr.Checkbox(DEFAULT.whole, label="Treat the picture as one region: look for no faces")
     return widgets

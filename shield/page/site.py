@@ -14,7 +14,7 @@ from shield.page.verify import VerifyTab
 
 HEADER = """
 <header class="masthead"><h1>shield</h1>
-<p>Post your photo. Keep your face yours: networks that manipulate faces break on a protected photo.</p></header>
+<p>Post your photo. Keep your face yours: on a protected photo face swaps lose you, and edits break.</p></header>
 """
 CLEAN = 600  # s between two looks for old files
 

@@ -3,7 +3,7 @@
 from shield.verify.effects import Manipulation
 from shield.verify.plan import PLAN, Plan
 from shield.verify.report import EXACT, HELD, NOISE, PROTECTED, RESAVED, Detection, Effect, Report
-from shield.verify.verification import Counted, Verification, find_faces, verify_photo
+from shield.verify.verification import Counted, Source, Verification, find_faces, verify_photo
 
 __all__ = [
     "EXACT",
@@ -18,6 +18,7 @@ __all__ = [
     "Manipulation",
     "Plan",
     "Report",
+    "Source",
     "Verification",
     "find_faces",
     "verify_photo",

@@ -16,6 +16,7 @@ from skimage.restoration import denoise_nl_means, estimate_sigma
 
 from shield.channels import Pixels
 from shield.channels.blur import blur
+from shield.channels.half import half
 from shield.channels.jpeg import jpeg
 from shield.region import Region
 from shield.registry import Registry
@@ -63,6 +64,7 @@ for _size in (3, 5):
     adversaries.register(f"median {_size}")(partial(median, size=_size))
 for _quality in (50, 30):
     adversaries.register(f"JPEG {_quality}")(partial(jpeg, quality=_quality))
+adversaries.register("half size")(half)
 adversaries.register(f"{BITS} bits")(partial(fewer_bits, bits=BITS))
 adversaries.register("non-local means")(non_local_means)
 
@@ -84,5 +86,5 @@ def on_regions(regions: Sequence[Region]) -> dict[str, Callable[[Pixels], Pixels
 
 
 def _around(first: int, last: int) -> slice:
-    """From ``first`` to ``last`` with the margin, beginning on the grid that the whole photo would have."""
-    return slice(max(0, first - MARGIN) // GRID * GRID, last + MARGIN)
+    """From ``first`` to ``last`` with the margin: from the whole photo's grid on, an even number of px."""
+    return slice(max(0, first - MARGIN) // GRID * GRID, (last + MARGIN + 1) // 2 * 2)

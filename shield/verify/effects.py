@@ -1,8 +1,9 @@
 """What the surrogates make of each picture after each channel, against what they make of the original in that frame."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
+from types import MappingProxyType
 from typing import TypeAlias
 
 import torch
@@ -76,6 +77,12 @@ class Look:
     results: Tensor
     measures: Sequence[Tensor]
 
+    def known(self, surrogate: Surrogate, reference: Tensor) -> list[tuple[float, float]]:
+        """Shares of frames, by edit, in which a recogniser takes what was sent, and the original, for a reference's."""
+        distances = (surrogate.distance(results, reference) for results in (self.results, self.clean))
+        shares = ((distance <= surrogate.threshold).double().mean(0).tolist() for distance in distances)
+        return list(zip(*shares, strict=True))
+
 
 def face_crop(pixels: Pixels, face: Face, surrogate: Surrogate, device: torch.device) -> Tensor:
     """The face as the surrogate wants it, (1, 3, size, size); only the face's region becomes a tensor."""
@@ -142,10 +149,12 @@ def measure_effects(
     seen: Collection[str],
     device: torch.device,
     tell: Callable[[], None] = lambda: None,
+    known: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> tuple[list[Effect], list[Manipulation]]:
     """A row for every picture, channel, kind of frames, face, surrogate and edit that is wanted.
 
     And the protected photo's manipulations as saved. ``tell`` is called before each picture after each channel.
+    ``known``: by recogniser, the embedding (1, 1, D) of the reference photo's face.
     """
     references = References(scene, device)
     effects: list[Effect] = []
@@ -156,7 +165,8 @@ def measure_effects(
         for surrogate in surrogates:
             shown: list[Look] = []
             for look in sent.looks(surrogate, wanted(picture, channel, surrogate)):
-                effects += _effects(look, surrogate, surrogate.name in seen, picture, channel)
+                rows = _effects(look, surrogate, surrogate.name in seen, picture, channel)
+                effects += _beside(rows, look, surrogate, known[surrogate.name]) if surrogate.name in known else rows
                 if (picture, channel) == (PROTECTED, AS_SAVED) and surrogate.makes_pictures:
                     shown.append(look)
             manipulations += _manipulations(shown, surrogate)
@@ -244,6 +254,12 @@ def _effects(look: Look, surrogate: Surrogate, seen: bool, picture: str, channel
             share >= ENOUGH,
             *others,
         )
+
+
+def _beside(rows: Iterable[Effect], look: Look, surrogate: Surrogate, reference: Tensor) -> Iterator[Effect]:
+    """The rows of a recogniser, and whom it knows beside a reference."""
+    for row, (known, clean) in zip(rows, look.known(surrogate, reference), strict=True):
+        yield replace(row, known=known, known_clean=clean)
 
 
 def _manipulations(looks: Sequence[Look], surrogate: Surrogate) -> Iterator[Manipulation]:

@@ -13,7 +13,7 @@ from shield.channels import AS_SAVED, load_channel
 from shield.photo import FORMATS
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
-SCHEMA = 5
+SCHEMA = 6
 PROTECTED, RESAVED, NOISE = "protected", "resaved", "noise"
 CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
 EXACT, HELD, FOUND = "exact", "held", "found:"  # kinds of frames; the last one is followed by an aligner's name
@@ -33,7 +33,8 @@ class Effect:
     upper limit). ``frames``: how many of these there were; ``distance`` (l2, or squared distance of embeddings),
     ``l1``, ``l2`` and ``l2_mask`` (on [-1, 1], None for embeddings) are means over them, ``share`` is the share in
     which the distance is beyond ``threshold``. ``disrupted``: that is at least half of them. ``seen``: the search used
-    the surrogate.
+    the surrogate. ``known``: the share of frames in which a recogniser takes the face for that of the reference photo,
+    ``known_clean``: the same of the original; None where there is no reference, and of manipulators.
     """
 
     face: int
@@ -51,6 +52,8 @@ class Effect:
     l1: float | None
     l2: float | None
     l2_mask: float | None
+    known: float | None = None
+    known_clean: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Report:
     after what every adversary does, of the protected photo and of the original (saved the same way) as control,
     hardened manipulators included; empty where nobody asked. ``weights``: sha256 by model. ``machine``: device,
     threads and precision, on which the last digits depend. ``seconds``: by phase. ``detections``: what the detector
-    says of the photos and of their manipulations.
+    says of the photos and of their manipulations. ``reference``: another photo of the person, where one was given.
     """
 
     schema: int
@@ -124,6 +127,7 @@ class Report:
     machine: dict[str, str]
     seconds: dict[str, float]
     detections: tuple[Detection, ...] = ()
+    reference: FileReport | None = None
 
     def __repr__(self) -> str:
         broken, total = _count(self.select(channel=AS_SAVED))
@@ -293,6 +297,52 @@ class Report:
     def other_side(self) -> "Report":
         """This report with adversaries where channels are: whatever reads the one reads the other."""
         return replace(self, effects=self.adversaries, adversaries=())
+
+    def reference_sentence(self) -> str:
+        """One plain sentence on how many recognisers know the person of the reference photo, in the worst frames.
+
+        Only those count that know the original beside it.
+        """
+        lost, total = self._lost()
+        if not total:
+            return (
+                "Beside the other photo no recogniser knows the person of the original, so that nothing can be said; "
+                "give another photo of the same person."
+            )
+        parts = [f"Beside the other photo {lost} of {total} recognisers no longer know the person"]
+        if SOCIAL in self.channels():
+            parts.append("after a social network's compression {} of {}".format(*self._lost(SOCIAL)))
+        return "; ".join(parts) + "."
+
+    def _lost(self, channel: str = AS_SAVED) -> tuple[int, int]:
+        """How many recognisers (of every face) know the reference's person in no kind of frames; of how many."""
+        lost: dict[tuple[int, str, str], bool] = {}
+        for row in (row for frame in self._judged(channel) for row in self.select(channel=channel, frame=frame)):
+            if row.known is not None and row.known_clean is not None and row.known_clean >= ENOUGH:
+                lost[_subject(row)] = lost.get(_subject(row), True) and row.known < ENOUGH
+        return sum(lost.values()), len(lost)
+
+    def undo_sentence(self) -> str:
+        """One plain sentence on the mildest cleaning after which recognisers know the person again.
+
+        The mildest is the one that moves them least where it is done to the original.
+        """
+        asked, side = self._asked(), self.other_side
+        rows = [row for row in side.effects if row.surrogate in asked and row.channel != AS_SAVED]
+        lost = {_subject(row) for row in side.select() if row.surrogate in asked and row.disrupted}
+        if not lost:
+            return "The cheapest undo: none is needed, for recognisers know the person on the saved file."
+        back = Counter(r.channel for r in rows if r.picture == PROTECTED and _subject(r) in lost and not r.disrupted)
+        if not back:
+            ways = len({row.channel for row in rows})
+            return f"The cheapest undo: none of {ways} ways to clean the photo brings the person back."
+        harm = dict.fromkeys(back, 0.0)
+        for row in rows:
+            if row.picture == RESAVED and row.channel in harm:
+                harm[row.channel] += row.distance / row.threshold
+        mildest = min(back, key=harm.__getitem__)
+        known = f"{back[mildest]} of {len(lost)} recognisers know the person again"
+        return f"The cheapest undo: {mildest}, after which {known}."
 
     def adversary_sentence(self) -> str:
         """One plain sentence on what adversaries undo of what breaks on the saved file, and what they break themselves.

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from shield.carriers import Flow, bent_regions
 from shield.channels import AS_SAVED, Pixels, load_channel
@@ -25,12 +26,12 @@ from shield.files import check_writable, report_paths, write_atomically
 from shield.photo import Photo, as_path, encode, open_photo, resaved
 from shield.recipe import Recipe
 from shield.region import Region, region_of, window_around
-from shield.surrogates import judges, load_hardened, load_surrogate
+from shield.surrogates import Surrogate, judges, load_hardened, load_surrogate
 from shield.torch_state import own_torch_state
 from shield.verify.adversaries import on_regions
 from shield.verify.controls import sign_noise
 from shield.verify.detections import measure_detections
-from shield.verify.effects import Manipulation, Wanted, measure_effects, sendings
+from shield.verify.effects import Manipulation, Wanted, face_crop, measure_effects, run, sendings
 from shield.verify.frames import Scene
 from shield.verify.plan import PLAN, Plan
 from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, FaceReport, FileReport, Report
@@ -115,6 +116,7 @@ def verify_photo(
     recipe: Recipe | None = None,
     faces: Sequence[Face] | None = None,
     flows: Sequence[Flow | None] | None = None,
+    reference: Source | None = None,
     device: str = AUTO,
     whole: bool = False,
     adversaries: bool = False,
@@ -132,14 +134,16 @@ def verify_photo(
     all that adversaries do. ``recipe``: how the photo was protected; without it, it is read from
     NAME.shield.json beside the protected file where that belongs to it. ``faces``: in the original; found anew where
     not given, or the ``whole`` picture is taken as one region. ``flows``: what each face was bent by; read in that
-    report where not given. ``device``: "auto" or a torch device. ``progress`` is called with (measured, to measure), a
-    count of pictures after channels; an exception it raises cancels.
+    report where not given. ``reference``: another, unprotected photo of the person; recognisers then also say whether
+    they know the person of its largest face. ``device``: "auto" or a torch device. ``progress`` is called with
+    (measured, to measure), a count of pictures after channels; an exception it raises cancels.
 
     Raises PhotoError where a photo cannot be read, InputError where the two differ in size, FaceError without a face,
     RecipeError for an unknown name.
     """
     began = time.perf_counter()
     before, after = open_photo(original), open_photo(protected)
+    other = None if reference is None else open_photo(reference)
     if before.pixels.shape != after.pixels.shape:
         raise InputError(
             f"The photos differ in size ({before.width} x {before.height} and {after.width} x {after.height}); "
@@ -173,7 +177,8 @@ def verify_photo(
     cleanable = {name: pictures[name] for name in (PROTECTED, RESAVED)}
     tell = _counting(progress, len(sendings(pictures, sent, parts, wanted)) + len(cleanable) * len(cleaned))
     scene = Scene(shown, tuple(region.face for region in near))
-    measure = partial(measure_effects, scene, seen=seen, device=place, tell=tell)
+    known = {} if other is None else _embedded(other, parts, place)
+    measure = partial(measure_effects, scene, seen=seen, device=place, tell=tell, known=known)
     effects, manipulations = measure(pictures, sent, parts, wanted)
     manipulators = [*parts, *load_hardened(place)] if adversaries else []
     other_side, _ = measure(cleanable, cleaned, manipulators, lambda *row: plan.against_adversaries())
@@ -192,9 +197,18 @@ def verify_photo(
         _machine(place),
         {"verification": time.perf_counter() - began},
         tuple(detections),
+        None if other is None else _file(other),
     )
     files = tuple(photo.path for photo in (before, after) if photo.path is not None)
     return Verification(report, before.pixels, after.pixels, tuple(manipulations), files)
+
+
+@torch.no_grad()
+def _embedded(photo: Photo, surrogates: Sequence[Surrogate], device: torch.device) -> dict[str, Tensor]:
+    """What every recogniser makes of a photo's largest face, (1, 1, D). Raises FaceError where there is none."""
+    face = find_faces(photo)[0]
+    recognisers = [surrogate for surrogate in surrogates if not surrogate.makes_pictures]
+    return {one.name: run(one, face_crop(photo.pixels, face, one, device)) for one in recognisers}
 
 
 def _wanted(plan: Plan, worked_on: set[str]) -> Wanted:
