@@ -5,9 +5,9 @@ which knows the photo as it was. Garbage is what differs from the same edit of t
 (l2_mask, Huang et al. 2022, arXiv 2105.10872).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -25,16 +25,43 @@ GARBAGE = 0.05  # l2_mask above which an edit is none of that face any more
 ON_THE_WAY = 0.2  # to an expression: what counts as read; landmarks of an unedited face stay far below it
 
 
+class Reading(Protocol):
+    """How it is read that an edit was done."""
+
+    def look(self, judges: "Judges", pictures: Tensor, face: Face) -> Tensor:
+        """What a network sees in pictures (N, 3, s, s) in [0, 1] of a face that is there in each of them: (N, K)."""
+        ...
+
+    def done(self, before: Tensor, after: Tensor) -> Tensor:
+        """Whether that became what was asked for, (N,), yes or no."""
+        ...
+
+
 @dataclass(frozen=True)
-class Reading:
-    """How it is read that an edit was done.
+class Words:
+    """Words that a viewer has for the edited face, for all of it, and had not for the face as it was."""
 
-    ``look``: what a network sees of faces (N, 3, s, s) in [0, 1], (N, K). ``done``: whether that is what was asked for,
-    before and after to yes or no, (N,). A face that was that already is not edited.
-    """
+    words: tuple[str, ...]
 
-    look: Callable[["Judges", Tensor, Face], Tensor]
-    done: Callable[[Tensor, Tensor], Tensor]
+    def look(self, judges: "Judges", pictures: Tensor, face: Face) -> Tensor:
+        return judges.attributes(pictures, face)
+
+    def done(self, before: Tensor, after: Tensor) -> Tensor:
+        was, now = (torch.stack([described(seen, word) for word in self.words]).all(0) for seen in (before, after))
+        return now & ~was
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A face on its way to an expression, the measures of which are ``target``."""
+
+    target: tuple[float, ...]
+
+    def look(self, judges: "Judges", pictures: Tensor, face: Face) -> Tensor:
+        return judges.expression(pictures, face)
+
+    def done(self, before: Tensor, after: Tensor) -> Tensor:
+        return progress(before, after, torch.tensor(self.target).to(before)) >= ON_THE_WAY
 
 
 class Judges:
@@ -80,15 +107,17 @@ class Judges:
         """
         face = _framed(editor)
         pictures = ((results + 1) / 2).clamp(0, 1)
-        before = {look: look(self, crops, face) for look in dict.fromkeys(r.look for r in _readings(editor) if r)}
+        readings = [reading_of(edit) for edit in editor.edits]
+        kinds = {type(reading): reading for reading in readings if reading}
+        before = {kind: reading.look(self, crops, face) for kind, reading in kinds.items()}
         answers = torch.full_like(damage, torch.nan)
-        for edit, reading in enumerate(_readings(editor)):
+        for edit, reading in enumerate(readings):
             if reading is None:
                 continue
             rows = (damage[:, edit] <= GARBAGE).nonzero()[:, 0]
             if len(rows):  # networks take no empty batch
                 after = reading.look(self, pictures[rows, edit], face)
-                rows = rows[reading.done(before[reading.look][rows], after)]
+                rows = rows[reading.done(before[type(reading)][rows], after)]
             if len(rows):  # the recogniser is the dearest, so that it comes last
                 rows = rows[self.know(pictures[rows, edit], face, persons[rows])]
             answers[:, edit] = 0
@@ -98,7 +127,7 @@ class Judges:
 
 def can_judge(editor: Surrogate) -> bool:
     """Whether any edit of the network can be read."""
-    return editor.makes_pictures and any(_readings(editor))
+    return editor.makes_pictures and any(map(reading_of, editor.edits))
 
 
 @cache
@@ -108,22 +137,9 @@ def reading_of(edit: str) -> Reading | None:
     All of the words have to be known: half of an edit is none.
     """
     if edit in ganimation.EDITS:
-        return Reading(Judges.expression, partial(_moved, target=ganimation.EDITS[edit]))
+        return Expression(ganimation.EDITS[edit])
     words = tuple(word.strip().lower().replace("_", " ") for word in edit.split(","))
-    return Reading(Judges.attributes, partial(_became, words=words)) if WORDS.issuperset(words) else None
-
-
-def _readings(editor: Surrogate) -> list[Reading | None]:
-    return [reading_of(edit) for edit in editor.edits]
-
-
-def _became(before: Tensor, after: Tensor, words: tuple[str, ...]) -> Tensor:
-    was, now = (torch.stack([described(logits, word) for word in words]).all(0) for logits in (before, after))
-    return now & ~was
-
-
-def _moved(before: Tensor, after: Tensor, target: tuple[float, ...]) -> Tensor:
-    return progress(before, after, torch.tensor(target).to(before)) >= ON_THE_WAY
+    return Words(words) if WORDS.issuperset(words) else None
 
 
 def _framed(editor: Surrogate) -> Face:
