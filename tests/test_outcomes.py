@@ -144,12 +144,13 @@ def test_a_usable_deepfake_is_read_and_known_and_whole():
 
 def test_every_face_has_its_own_answer():
     """Those that fail early are not in the batches of those that do not."""
-    after = flat((0.8, 0.0, 0.9), (0.1, 0.0, 0.1), (0.8, 0.0, 0.1), (0.8, 0.0, 0.9))[:, None] * 2 - 1
+    after = flat((0.8, 0.0, 0.9), (0.8, 0.0, 0.9), (0.9, 0.0, 0.9), (0.8, 0.0, 0.9))[:, None] * 2 - 1
     persons = torch.tensor([0.9, 0.1, 0.9, 0.9])[:, None, None]
     damage = torch.tensor([[1.0], [0.0], [0.0], [0.0]])
     painter = Painter()
     painter.edits = ("male",)
-    answers = Flat(CPU).usable(painter, flat(*[(0.2, 0.0, 0.5)] * 4), after, persons, damage)
+    before = flat((0.2, 0.0, 0.5), (0.2, 0.0, 0.5), (0.9, 0.0, 0.5), (0.2, 0.0, 0.5))
+    answers = Flat(CPU).usable(painter, before, after, persons, damage)
     assert answers.tolist() == [[0], [0], [0], [1]]
 
 
@@ -161,20 +162,20 @@ def judges():
     return Judges(CPU)
 
 
-@pytest.mark.parametrize("template", [Framing(side=170 / 178), templates["ffhq_512"]], ids=str)
+@pytest.mark.parametrize("template", [Framing(side=1.4), templates["ffhq_512"]], ids=str)
 def test_faces_are_read_alike_in_every_frame(judges, small, portrait_face, template):
     face = portrait_face.scaled(320 / 1024)
     painter = Painter()
-    painter.size = 128
+    painter.size = 160
     seen = []
     for painter.framing in (PORTRAIT, template):
-        crops = warp(to_tensor(small), face, 128, painter.framing)
+        crops = warp(to_tensor(small), face, painter.size, painter.framing)
         where = outcomes._framed(painter)
         seen.append((judges.attributes(crops, where)[0], judges.expression(crops, where)[0]))
-    assert (seen[0][0] - seen[1][0]).abs().mean() < 1
-    assert (seen[0][1] - seen[1][1]).abs().max() < 0.3
+    assert (seen[0][0] - seen[1][0]).abs().mean() < 0.4
+    assert (seen[0][1] - seen[1][1]).abs().max() < 0.05
     painter.framing = PORTRAIT
-    assert outcomes._framed(painter) == whole_picture(128, 128)
+    assert outcomes._framed(painter) == whole_picture(160, 160)
 
 
 def test_the_judge_knows_the_person_and_nobody_else(judges, portrait, portrait_face, checkout):
