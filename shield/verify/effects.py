@@ -59,7 +59,7 @@ class Manipulation:
         if self.usable is None or self.usable_clean is None:
             return ""
         if self.usable_clean < ENOUGH:
-            return "no usable deepfake of the original either"
+            return "was no usable deepfake"
         return "still a usable deepfake" if self.usable >= ENOUGH else "no usable deepfake any more"
 
     @property
