@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from shield.errors import InputError
 from shield.faces import detect, warp, whole_picture
-from shield.faces.attributes import ATTRIBUTES, AttributeNet, load_attributes
-from shield.faces.expression import MEASURES, conditions
+from shield.faces.attributes import ATTRIBUTES, AttributeNet, described, load_attributes
+from shield.faces.expression import MEASURES, NOTICEABLE, conditions
 from shield.faces.landmarks import load_landmarks, portrait_landmarks
 from shield.lpips import load_lpips
 from shield.photo import read, to_tensor
@@ -26,7 +26,6 @@ from shield.training.data import SOURCES, FaceSet, load_faces
 
 SIZE = 128  # px: of the faces that are judged
 BATCH = 16
-NOTICEABLE = 0.5  # of a condition: a smaller change of expression is not counted as asked for
 HAIR = 3
 COLOURS = [ATTRIBUTES.index(name) for name in ("Black_Hair", "Blond_Hair", "Brown_Hair")]
 MALE, YOUNG = ATTRIBUTES.index("Male"), ATTRIBUTES.index("Young")
@@ -181,12 +180,8 @@ def _read(faces: Tensor) -> Tensor:
     return torch.cat([network(part) for part in faces.split(BATCH)])
 
 
-def _has_colour(colour: int) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda before, after: _read(after)[:, COLOURS].argmax(1) == colour
-
-
-def _has(attribute: int, wanted: bool) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda before, after: (_read(after)[:, attribute] > 0) == wanted
+def _is(word: str) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda before, after: described(_read(after), word)
 
 
 def _about_attributes(faces: Tensor, labels: Tensor) -> Iterator[Question]:
@@ -196,20 +191,20 @@ def _about_attributes(faces: Tensor, labels: Tensor) -> Iterator[Question]:
         asked = own[rows].clone()
         asked[:, :HAIR] = F.one_hot(torch.tensor(colour), HAIR).float()
         name = ATTRIBUTES[attribute].lower().replace("_", " ")
-        yield Question(name, faces[rows], asked, own[rows], _has_colour(colour))
+        yield Question(name, faces[rows], asked, own[rows], _is(name))
     for column, attribute, names in ((HAIR, MALE, ("female", "male")), (HAIR + 1, YOUNG, ("old", "young"))):
         for wanted, name in enumerate(names):
             rows = labels[:, attribute] != wanted
             asked = own[rows].clone()
             asked[:, column] = wanted
-            yield Question(name, faces[rows], asked, own[rows], _has(attribute, bool(wanted)))
+            yield Question(name, faces[rows], asked, own[rows], _is(name))
 
 
 def _about_sex(faces: Tensor, labels: Tensor) -> Iterator[Question]:
     for wanted, (name, vector) in enumerate(cyclegan.EDITS.items()):
         rows = labels[:, MALE] != wanted
         asked = torch.tensor(vector, dtype=torch.float32).expand(int(rows.sum()), -1)
-        yield Question(name, faces[rows], asked, 1 - asked, _has(MALE, bool(wanted)))
+        yield Question(name, faces[rows], asked, 1 - asked, _is(name))
 
 
 def _measured(faces: Tensor) -> Tensor:

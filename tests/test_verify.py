@@ -77,8 +77,8 @@ def replaced(report, change, sent=SENT, kinds=None):
 
 
 def broken(row, yes):
-    """The row, disrupted in all of its frames or in none."""
-    return dataclasses.replace(row, seen=row.surrogate == "stargan", share=float(yes), disrupted=yes)
+    """The row, disrupted in all of its frames or in none; its outcome has tests of its own."""
+    return dataclasses.replace(row, seen=row.surrogate == "stargan", share=float(yes), disrupted=yes, usable=None)
 
 
 def test_psnr_and_levels_by_hand(small):

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from shield import BoundError, FaceError, Recipe, Report, protect
 from shield.bench.ablation import test_faces
-from shield.bench.portraits import THOROUGH, cell, photos_in, scaled
+from shield.bench.portraits import THOROUGH, cell, photos_in, scaled, usable_deepfakes
 from shield.channels import AS_SAVED
 from shield.surrogates import judges
 from shield.verify import NOISE, PROTECTED
@@ -129,3 +129,6 @@ def main(
     if not done:
         raise typer.BadParameter(f"{folder} holds no photo that can be protected")
     console.print(table(done))
+    for name, (reports, failed) in done.items():
+        console.print(f"{name}:", highlight=False)
+        console.print(usable_deepfakes(reports, failed))

@@ -7,7 +7,9 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,7 @@ import numpy as np
 import torch
 import typer
 from PIL import Image
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -25,10 +28,11 @@ from shield.bench.statistics import interval, peak_memory
 from shield.channels import AS_SAVED, verified
 from shield.frames import HELD as DRAWS
 from shield.photo import read
-from shield.verify import HELD, NOISE, PROTECTED, RESAVED
+from shield.verify import EXACT, HELD, NOISE, PROTECTED, RESAVED
 
 # All held frames and the exact one after every channel, for controls too; aligners as saved and after one codec.
 THOROUGH = Plan(few=DRAWS, exact=verified(), found=(AS_SAVED, "jpeg75"), controls=verified())
+PICTURES = PROTECTED, RESAVED, NOISE
 console = Console(width=180)
 
 
@@ -110,13 +114,43 @@ def summary(runs: list[Run], failed: int) -> Table:
 
     A failed photo counts as 0.
     """
-    pictures = (PROTECTED, RESAVED, NOISE)
-    table = Table("channel", "frames", *(f"share disrupted, {picture}" for picture in pictures))
+    table = Table("channel", "frames", *(f"share disrupted, {picture}" for picture in PICTURES))
     reports = [run.report for run in runs]
     for channel, frame in reports[0].rows():
-        columns = [shares(reports, picture, channel, frame) for picture in pictures]
+        columns = [shares(reports, picture, channel, frame) for picture in PICTURES]
         table.add_row(channel, frame, *(cell(values, failed) if values else "" for values in columns))
     return table
+
+
+def usable_deepfakes(reports: Sequence[Report], failed: int) -> Table:
+    """Share of frames in which edits make a usable deepfake, of the original and of every picture, by editor and place.
+
+    Mean and interval over photos. Only edits count that make one of the original: so many of those that a judge reads,
+    on so many photos. The ``failed`` photos are none of these.
+    """
+    places_of = "editor", "channel", "frames", "photos", "edits that work"
+    table = Table(*places_of, "usable deepfakes of the original", *map("of {}".format, PICTURES), box=box.MARKDOWN)
+    editors = dict.fromkeys(row.surrogate for report in reports for row in report.effects if row.usable is not None)
+    for editor, (channel, frame) in product(editors, places(reports[0])):
+        read = [row for report in reports for row in report.select(PROTECTED, channel, editor, frame)]
+        found = {name: outcomes(reports, name, channel, editor, frame) for name in PICTURES}
+        before, _ = found[PROTECTED]
+        if before and frame != EXACT:
+            counts = f"{len(before)} of {len(reports) + failed}", f"{sum(row.works for row in read)} of {len(read)}"
+            shares = before, *(found[name][1] for name in PICTURES)
+            table.add_row(editor, channel, frame, *counts, *(cell(own, 0) if own else "" for own in shares))
+    return table
+
+
+def outcomes(reports: Sequence[Report], *place: str) -> tuple[list[float], list[float]]:
+    """Of every photo on which an edit works: the share of usable deepfakes of the original, and of a picture.
+
+    ``place``: picture, channel, surrogate and kind of frames.
+    """
+    working = [[row for row in report.select(*place) if row.works] for report in reports]
+    shares = [[(row.usable_clean or 0.0, row.usable or 0.0) for row in rows] for rows in working if rows]
+    before, after = ([statistics.mean(pair[side] for pair in rows) for rows in shares] for side in (0, 1))
+    return before, after
 
 
 def spotted(runs: list[Run]) -> Table:
@@ -217,6 +251,7 @@ def conclude(runs: list[Run], photos: list[Path], recipe: Recipe, threads: int) 
         table.add_row(*row(result))
     console.print(table)
     console.print(summary(runs, len(photos) - len(runs)))
+    console.print(usable_deepfakes([run.report for run in runs], len(photos) - len(runs)))
     console.print(spotted(runs))
     if runs[0].report.adversaries:
         console.print(other_side(runs, len(photos) - len(runs)))

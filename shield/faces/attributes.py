@@ -13,6 +13,10 @@ from shield.weights import load_network
 SIZE = 64
 WIDTHS = (24, 48, 96, 160)
 ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young", "Smiling", "Eyeglasses", "Gray_Hair")
+COLOURS = 3  # the first attributes exclude one another
+OPPOSITES = {"female": "male", "old": "young"}
+_COLUMNS = {name.lower().replace("_", " "): column for column, name in enumerate(ATTRIBUTES)}
+WORDS = frozenset({*_COLUMNS, *OPPOSITES})  # that a viewer has for a face
 
 
 class AttributeNet(nn.Module):
@@ -33,6 +37,14 @@ class AttributeNet(nn.Module):
         x = self.blocks(self.stem(x)).mean(dim=(2, 3))  # (N, 160)
         logits: Tensor = self.fc(self.dropout(x))
         return logits
+
+
+def described(logits: Tensor, word: str) -> Tensor:
+    """Whether a viewer would use a word of ``WORDS`` for faces with these logits (N, 8): (N,), yes or no."""
+    if word in OPPOSITES:
+        return ~described(logits, OPPOSITES[word])
+    column = _COLUMNS[word]
+    return logits[:, :COLOURS].argmax(1) == column if column < COLOURS else logits[:, column] > 0
 
 
 def load_attributes() -> AttributeNet:

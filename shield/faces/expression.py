@@ -11,6 +11,7 @@ MEASURES = ("mouth opening", "smile width", "brow height", "eye opening")
 # Of the training faces: a condition is the measure less the mean, over twice the deviation.
 MEAN = (0.104, 0.846, 0.325, 0.111)
 DEVIATION = (0.089, 0.094, 0.043, 0.011)
+NOTICEABLE = 0.5  # of a condition: a smaller change of expression is not counted as asked for
 LEFT_BROW, RIGHT_BROW, LEFT_EYE, RIGHT_EYE = slice(17, 22), slice(22, 27), slice(36, 42), slice(42, 48)
 
 
@@ -48,6 +49,16 @@ def conditions(points: Tensor) -> Tensor:
     """The measures as conditions (N, 4), most of them within [-1, 1]."""
     mean, deviation = torch.tensor(MEAN), torch.tensor(DEVIATION)
     return (measures(points) - mean.to(points)) / (2 * deviation.to(points))
+
+
+def progress(before: Tensor, after: Tensor, target: Tensor) -> Tensor:
+    """How far faces went from one expression to another: (N,), 0 not at all, 1 all the way. Conditions (N, 4) each.
+
+    Along the measures that had to change by ``NOTICEABLE`` or more; where none had to, no face goes anywhere.
+    """
+    asked = target - before
+    asked = asked * (asked.abs() >= NOTICEABLE)
+    return ((after - before) * asked).sum(1) / asked.square().sum(1).clamp(min=NOTICEABLE**2)
 
 
 def lengths(points: Tensor, change: Tensor) -> Tensor:

@@ -127,7 +127,8 @@ def _card(tile: shield.Manipulation) -> str:
         f"<figcaption>{when}</figcaption></figure>"
         for image, when in zip(tile.pictures, ("before", "after"), strict=True)
     )
-    words = f'{html.escape(tile.edit)} <span class="{state}">{tile.words}</span>'
+    outcome = f'<br><span class="hint">{tile.outcome}</span>' if tile.outcome else ""
+    words = f'{html.escape(tile.edit)} <span class="{state}">{tile.words}</span>{outcome}'
     return f'<div class="card"><div class="pair">{figures}</div><p>{words}</p></div>'
 
 

@@ -1,5 +1,6 @@
 """What the surrogates make of each picture after each channel, against what they make of the original in that frame."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -19,6 +20,7 @@ from shield.region import Region, region_of
 from shield.surrogates import Surrogate
 from shield.verify.frames import Scene, kinds
 from shield.verify.mark import mark
+from shield.verify.outcomes import Judges, can_judge
 from shield.verify.report import ENOUGH, HELD, PROTECTED, Effect
 
 BATCH = 16  # crops that are measured together, at most
@@ -38,7 +40,7 @@ class Manipulation:
     """One edit of one face, as pictures (size, size, 3): made from the original and from the protected photo.
 
     They show the frame of the median distance among ``frames``; ``share`` of these are disrupted, ``disrupted`` says
-    that half of them or more are, this one then too.
+    that half of them or more are, this one then too. ``usable``, ``usable_clean``: as in ``Effect``.
     """
 
     face: int
@@ -49,6 +51,17 @@ class Manipulation:
     disrupted: bool
     share: float = 1.0
     frames: int = 1
+    usable: float | None = None
+    usable_clean: float | None = None
+
+    @property
+    def outcome(self) -> str:
+        """Whether it is a usable deepfake, before and after; "" where nobody can tell."""
+        if self.usable is None or self.usable_clean is None:
+            return ""
+        if self.usable_clean < ENOUGH:
+            return "was no usable deepfake"
+        return "still a usable deepfake" if self.usable >= ENOUGH else "no usable deepfake any more"
 
     @property
     def words(self) -> str:
@@ -67,7 +80,8 @@ class Look:
     """One face as a surrogate saw it in N ``frames`` of one ``kind``.
 
     ``clean``, ``results``: of the original and of what was sent, (N, E, ...). ``measures``: distance, and l1, l2 and
-    l2_mask where the surrogate makes pictures, (N, E) each.
+    l2_mask where the surrogate makes pictures, (N, E) each. ``usable``: which of ``results`` and of ``clean`` are
+    usable deepfakes, as ``Judges.usable`` says it; empty where no edit can be judged.
     """
 
     face: int
@@ -76,6 +90,7 @@ class Look:
     clean: Tensor
     results: Tensor
     measures: Sequence[Tensor]
+    usable: Sequence[Tensor] = ()
 
     def known(self, surrogate: Surrogate, reference: Tensor) -> list[tuple[float, float]]:
         """Shares of frames, by edit, in which a recogniser takes what was sent, and the original, for a reference's."""
@@ -125,8 +140,9 @@ class References:
     """What surrogates make of the original, by frame: asked once, for all pictures and channels."""
 
     def __init__(self, scene: Scene, device: torch.device) -> None:
-        self.device, self.crops = device, Crops(scene, scene.pixels, device)
+        self.device, self.crops, self.judges = device, Crops(scene, scene.pixels, device), Judges(device)
         self._known: dict[tuple[str, Frame], tuple[Tensor, Tensor]] = {}
+        self._usable: dict[tuple[str, Frame], Tensor] = {}
 
     def __call__(self, surrogate: Surrogate, frames: Sequence[Frame]) -> tuple[Tensor, Tensor]:
         """The crops (N, 3, size, size) in these frames, and their results (N, E, ...)."""
@@ -137,6 +153,20 @@ class References:
                 self._known[surrogate.name, frame] = crop, result
         known = [self._known[surrogate.name, frame] for frame in frames]
         return torch.stack([crop for crop, _ in known]), torch.stack([result for _, result in known])
+
+    def persons(self, frames: Sequence[Frame]) -> Tensor:
+        """The faces in these frames as the judges' recogniser knows them, (N, 1, D)."""
+        return self(self.judges.recogniser, frames)[1]
+
+    def usable(self, surrogate: Surrogate, frames: Sequence[Frame]) -> Tensor:
+        """Which of the results in these frames are usable deepfakes, (N, E): as ``Judges.usable`` says it."""
+        new = [frame for frame in dict.fromkeys(frames) if (surrogate.name, frame) not in self._usable]
+        if new:
+            crops, results = self(surrogate, new)
+            undamaged = torch.zeros(results.shape[:2], device=self.device)
+            answers = self.judges.usable(surrogate, crops, results, self.persons(new), undamaged)
+            self._usable |= {(surrogate.name, frame): answer for frame, answer in zip(new, answers, strict=True)}
+        return torch.stack([self._usable[surrogate.name, frame] for frame in frames])
 
 
 @torch.no_grad()
@@ -220,10 +250,27 @@ class Sent:
         frames = [(number, frame) for number, _, own in asked for frame in own]
         crops, clean = self.references(surrogate, frames)
         results = run(surrogate, self.crops(surrogate, frames))
+        measures = _measures(surrogate, crops, clean, results)
+        usable = self._usable(surrogate, frames, crops, results, measures)
         sizes = [len(own) for _, _, own in asked]
-        parts = zip(*(values.split(sizes) for values in (crops, clean, results)), strict=True)
-        for (number, kind, own), (crop, before, after) in zip(asked, parts, strict=True):
-            yield Look(number, kind, own, before, after, _measures(surrogate, crop, before, after))
+        parts = zip(*(values.split(sizes) for values in (clean, results, *measures, *usable)), strict=True)
+        for (number, kind, own), (before, after, *figures) in zip(asked, parts, strict=True):
+            yield Look(number, kind, own, before, after, figures[: len(measures)], figures[len(measures) :])
+
+    def _usable(
+        self,
+        surrogate: Surrogate,
+        frames: Sequence[Frame],
+        crops: Tensor,
+        results: Tensor,
+        measures: Sequence[Tensor],
+    ) -> list[Tensor]:
+        """Which results, and which of the original's, are usable deepfakes, (N, E) each; nothing without a judge."""
+        if not can_judge(surrogate):
+            return []
+        persons, damage = self.references.persons(frames), measures[-1]
+        answers = self.references.judges.usable(surrogate, crops, results, persons, damage)
+        return [answers, self.references.usable(surrogate, frames)]
 
 
 def _measures(surrogate: Surrogate, crops: Tensor, clean: Tensor, results: Tensor) -> list[Tensor]:
@@ -238,6 +285,7 @@ def _effects(look: Look, surrogate: Surrogate, seen: bool, picture: str, channel
     means = [measure.mean(0).tolist() for measure in look.measures]
     shares = (look.measures[0] > surrogate.threshold).double().mean(0).tolist()
     values: list[list[float | None]] = means[1:] or [[None] * len(shares)] * 3
+    values += _usable(look)
     for edit, distance, share, *others in zip(surrogate.edits, means[0], shares, *values, strict=True):
         yield Effect(
             look.face,
@@ -262,6 +310,12 @@ def _beside(rows: Iterable[Effect], look: Look, surrogate: Surrogate, reference:
         yield replace(row, known=known, known_clean=clean)
 
 
+def _usable(look: Look) -> list[list[float | None]]:
+    """By edit the share of usable deepfakes, and the same of the original; None where nobody can tell."""
+    shares = [answers.mean(0).tolist() for answers in look.usable] or [[math.nan] * look.measures[0].shape[1]] * 2
+    return [[None if math.isnan(share) else share for share in column] for column in shares]
+
+
 def _manipulations(looks: Sequence[Look], surrogate: Surrogate) -> Iterator[Manipulation]:
     """Every edit of every face in held frames, or in the first kind where there are none of these."""
     shown = {look.face: look for look in (*reversed(looks), *(look for look in looks if look.kind == HELD))}
@@ -270,6 +324,10 @@ def _manipulations(looks: Sequence[Look], surrogate: Surrogate) -> Iterator[Mani
         # With the upper median at least half of the frames are beyond the threshold just where this one is.
         medians = distances.argsort(dim=0)[len(distances) // 2].tolist()
         shares = (distances > surrogate.threshold).double().mean(0).tolist()
-        for number, (edit, frame, share) in enumerate(zip(surrogate.edits, medians, shares, strict=True)):
+        usable = zip(*_usable(look), strict=True)
+        for number, (edit, frame, share, outcome) in enumerate(
+            zip(surrogate.edits, medians, shares, usable, strict=True)
+        ):
             before, after = (to_pixels((made[frame, number] + 1) / 2) for made in (look.clean, look.results))
-            yield Manipulation(face, surrogate.name, edit, before, after, share >= ENOUGH, share, len(look.frames))
+            broken, count = share >= ENOUGH, len(look.frames)
+            yield Manipulation(face, surrogate.name, edit, before, after, broken, share, count, *outcome)

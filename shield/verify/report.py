@@ -19,7 +19,7 @@ CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
 EXACT, HELD, FOUND = "exact", "held", "found:"  # kinds of frames; the last one is followed by an aligner's name
 SOCIAL = "social"
 ORIGINAL, MANIPULATED, BROKEN = "original", "manipulated", "broken"
-ENOUGH = 0.5  # share of the frames in which an edit that counts as disrupted is
+ENOUGH = 0.5  # share of the frames in which an edit that counts as disrupted is, or as a usable deepfake
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,10 @@ class Effect:
     upper limit). ``frames``: how many of these there were; ``distance`` (l2, or squared distance of embeddings),
     ``l1``, ``l2`` and ``l2_mask`` (on [-1, 1], None for embeddings) are means over them, ``share`` is the share in
     which the distance is beyond ``threshold``. ``disrupted``: that is at least half of them. ``seen``: the search used
-    the surrogate. ``known``: the share of frames in which a recogniser takes the face for that of the reference photo,
+    the surrogate. ``usable``: the share of frames in which the result is a usable deepfake, that is, the attribute
+    network or the landmarks read the edit in it, SFace (which no search asks) knows the person of the original, and
+    l2_mask is at most 0.05; ``usable_clean``: the same of the original's result in the same frames. None where no judge
+    reads the edit. ``known``: the share of frames in which a recogniser takes the face for that of the reference photo,
     ``known_clean``: the same of the original; None where there is no reference, and of manipulators.
     """
 
@@ -52,8 +55,20 @@ class Effect:
     l1: float | None
     l2: float | None
     l2_mask: float | None
+    usable: float | None = None
+    usable_clean: float | None = None
     known: float | None = None
     known_clean: float | None = None
+
+    @property
+    def works(self) -> bool:
+        """Whether the edit makes a usable deepfake of the original: otherwise nothing is lost by protection."""
+        return self.usable_clean is not None and self.usable_clean >= ENOUGH
+
+    @property
+    def still_works(self) -> bool:
+        """Whether it makes one of the original and of this picture."""
+        return self.works and self.usable is not None and self.usable >= ENOUGH
 
 
 @dataclass(frozen=True)
@@ -227,10 +242,11 @@ class Report:
         """The shortest sentence: how many manipulations break, and after what a social network does to photos.
 
         In the frames in which the fewest do. Of the manipulations that the search worked on; of the others in a
-        sentence of their own. Before it what recognisers still know, where they were asked.
+        sentence of their own. Before it what recognisers still know, where they were asked, and what deepfakes are
+        still usable.
         """
         worked_on = self._worked_on()
-        sentences = [self.identity_sentence()] if self._asked() else []
+        sentences = self._outcomes()
         if edited := worked_on - self._asked():
             where, *counts = self._worst(edited)
             parts = [f"{counts[0]} of {counts[1]} manipulations break {where}".rstrip()]
@@ -259,8 +275,33 @@ class Report:
     def sentence(self) -> str:
         """Plain sentences on what holds and what does not, of what the search worked on and of judges."""
         edited = self._worked_on() - self._asked()
-        sentences = [self.identity_sentence()] if self._asked() else []
-        return " ".join(sentences + ([self._edits_sentence(edited)] if edited else [])) + self.doubts()
+        return " ".join(self._outcomes() + ([self._edits_sentence(edited)] if edited else [])) + self.doubts()
+
+    def outcome_sentence(self) -> str:
+        """How many edits make a usable deepfake of the original, and how many of these one of the protected photo.
+
+        Of all editors, in the frames in which most still do; "" where no judge reads an edit.
+        """
+        counts = {frame: _usable(self.select(frame=frame)) for frame in self._judged()}
+        counts = {frame: count for frame, count in counts.items() if count[0]}
+        if not counts:
+            return ""
+        frame = max(counts, key=lambda name: counts[name][2] / max(1, counts[name][1]))
+        alike = len(counts) > 1 and len(set(counts.values())) == 1
+        judged, before, after = counts[frame]
+        parts = [
+            f"Edits, {'however the face is framed' if alike else framed(frame)}: {before} of {judged} would have made "
+            f"a usable deepfake of the original, {after} of the protected photo"
+        ]
+        _, before, after = _usable(self.select(channel=SOCIAL))
+        if before:
+            parts.append(f"after a social network's compression {after} of {before}")
+        return "; ".join(parts) + "."
+
+    def _outcomes(self) -> list[str]:
+        """What tools still do, a sentence on recognisers and one on editors, where there are any."""
+        sentences = [self.identity_sentence() if self._asked() else "", self.outcome_sentence()]
+        return [sentence for sentence in sentences if sentence]
 
     def _edits_sentence(self, worked_on: set[str]) -> str:
         """One plain sentence on what becomes of the edits of these surrogates."""
@@ -455,6 +496,12 @@ def title(channel: str, frame: str) -> str:
 def _count(effects: Iterable[Effect]) -> tuple[int, int]:
     rows = list(effects)
     return sum(row.disrupted for row in rows), len(rows)
+
+
+def _usable(effects: Iterable[Effect]) -> tuple[int, int, int]:
+    """How many edits are judged, make a usable deepfake of the original, and of these still do."""
+    rows = [row for row in effects if row.usable is not None]
+    return len(rows), sum(row.works for row in rows), sum(row.still_works for row in rows)
 
 
 def _worst(verdicts: Iterable[str]) -> str:

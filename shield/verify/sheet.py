@@ -66,9 +66,10 @@ def _pairs(tiles: Sequence[Manipulation]) -> Image.Image:
     columns = []
     for tile in tiles:
         clean, broken = tile.pictures
-        columns.append(
-            _stack([_captioned(clean, tile.edit), _captioned(broken, tile.words, BROKEN if tile.disrupted else WHOLE)])
-        )
+        below = _captioned(broken, tile.words, BROKEN if tile.disrupted else WHOLE)
+        if tile.outcome:
+            below = _captioned(below, tile.outcome)
+        columns.append(_stack([_captioned(clean, tile.edit), below]))
     return _row(columns)
 
 
