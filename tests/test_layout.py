@@ -35,7 +35,6 @@ MAY_USE = {
     "lpips": "errors photo weights",
     "universal": "errors faces region weights",
     "faces": "errors photo registry weights",
-    "swap": "faces surrogates weights",
     "surrogates": "errors faces files objectives photo registry torch_state weights",
     "flip": "",
     "diversity": "",
@@ -48,13 +47,14 @@ MAY_USE = {
     "disruption": "bounds channels device diversity faces frames objectives surrogates",
     "frames": "faces",
     "region": "faces photo",
+    "swap": "device errors faces photo region registry surrogates weights",
     "drawing": "faces photo",
     "detection": "errors faces files photo region registry surrogates torch_state weights",
     "recipe": "attacks bounds channels device errors objectives photo surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds carriers channels detection device errors faces files formats frames lpips objectives photo "
-    "recipe region registry surrogates torch_state universal visibility weights",
+    "recipe region registry surrogates swap torch_state universal visibility weights",
     "results": "files photo verify",
     "search": "attacks bounds carriers channels device disruption errors faces frames lpips masking objectives photo "
     "recipe region surrogates universal",
@@ -65,7 +65,7 @@ MAY_USE = {
     "training": "attacks bounds channels detection device disruption errors faces frames lpips masking objectives "
     "recipe region registry surrogates swap torch_state universal weights",
     "bench": "attacks batch bounds channels detection device disruption errors faces frames lpips objectives photo "
-    "pipeline recipe region registry search shield surrogates training verify masking weights",
+    "pipeline recipe region registry search shield surrogates swap training verify masking weights",
     "cli": "shield",
     "page": "shield",
     "console": "",
