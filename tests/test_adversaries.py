@@ -194,7 +194,7 @@ def report(small: Pixels, changed_photo: Pixels) -> shield.Report:
 
 
 def test_adversaries_have_rows_of_their_own(report: shield.Report) -> None:
-    assert report.schema == 5
+    assert report.schema == 6
     assert report.channels() == FEW
     keys = {(e.face, e.surrogate, e.edit, e.picture, e.channel) for e in report.adversaries}
     edits = len(report.select())

@@ -38,7 +38,7 @@ def test_what_is_left_out_of_a_photo_is_said(tmp_path, small, briefly):
     assert note in " ".join(result.stdout.split())
     verification = shield.verify_photo(path, protected)
     report = json.loads(verification.report.to_json())
-    assert report["schema"] == 5 and report["original"]["notes"] == [note] and report["protected"]["notes"] == []
+    assert report["schema"] == 6 and report["original"]["notes"] == [note] and report["protected"]["notes"] == []
 
 
 def test_protect_writes_prints_and_agrees_with_the_api(photo, briefly):

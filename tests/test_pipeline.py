@@ -232,7 +232,7 @@ def test_save_writes_the_verified_bytes_a_report_and_a_sheet(tmp_path, protected
     assert sorted(tmp_path.iterdir()) == sorted(written)
     assert written[0].read_bytes() == protected.data
     report = json.loads(written[1].read_text())
-    assert report["schema"] == 5
+    assert report["schema"] == 6
     assert report["recipe"]["seed"] == QUICK.seed
     assert report["protected"]["sha256"] == read(written[0]).sha256
     assert set(report["weights"]) == set(shield.manifest())

@@ -376,7 +376,9 @@ class Report:
         Of the swaps that put it on the donors on whom the original's works.
         """
         clean = self.lent(ORIGINAL)
-        working = sum(row.works for row in clean)
+        if not clean:
+            return "No face swap was made of this photo."
+        working = _works(clean)
         start = f"A face swap made from this photo shows you in {_of(working, len(clean))} pictures"
         if not working:
             return f"{start}: there is nothing to protect from."
@@ -384,9 +386,11 @@ class Report:
         parts = [f"{start}, made from the protected photo in {_works(self.lent()) or 'none'} {those}{working}"]
         sent = dict.fromkeys(row.channel for row in self.swaps if row.picture == PROTECTED and row.channel != AS_SAVED)
         if sent:
-            parts.append(_list([f"after {load_channel(c).words} in {_works(self.lent(channel=c))}" for c in sent]))
+            parts.append(
+                _list([f"after {load_channel(c).words} in {_works(self.lent(channel=c)) or 'none'}" for c in sent])
+            )
         if noise := self.lent(NOISE):
-            parts.append(f"from noise of the same visibility in {_works(noise)}")
+            parts.append(f"from noise of the same visibility in {_works(noise) or 'none'}")
         return "; ".join(parts) + "." + self._target_sentence()
 
     def _target_sentence(self) -> str:

@@ -5,7 +5,8 @@ donor whom they take for the photo's person already says nothing and is left out
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 import torch
 from PIL import Image
@@ -107,7 +108,8 @@ class Swaps:
         clean = [nearest(scene.found(ALIGNER), face) for face in scene.faces]
         self.persons = {n: self.readers([Canvas(scene.pixels, face)]) for n, face in enumerate(clean) if face}
         self.donors = {n: self._strangers(person, plan.lent_to) for n, person in self.persons.items()}
-        self.shown: dict[tuple[int, str], dict[str, tuple[Pixels, bool]]] = {}
+        self.shown: dict[str, dict[tuple[int, str], tuple[Pixels, bool]]] = {}  # as saved, by picture
+        self._lent: dict[tuple[tuple[int, ...], bytes], list[tuple[Swap, Pixels]]] = {}
 
     def _strangers(self, person: Person, names: Sequence[str]) -> list[str]:
         """The donors whom nobody takes for this person."""
@@ -123,18 +125,24 @@ class Swaps:
         height, width = self.scene.pixels.shape[:2]
         return frame.scaled(sent.shape[1] / width, sent.shape[0] / height)
 
-    def lent(self, sent: Pixels, picture: str, channel: str) -> Iterator[Swap]:
-        """The donors with the photo's face."""
+    def lent(self, sent: Pixels, picture: str, channel: str) -> list[Swap]:
+        """The donors with the photo's face. What was sent before in other words is not swapped again."""
+        key = sent.shape, sha256(sent.tobytes()).digest()
+        if key not in self._lent:
+            self._lent[key] = list(self._lend(sent))
+        if channel == AS_SAVED:
+            self.shown[picture] = {(row.face, row.donor): (result, row.works) for row, result in self._lent[key]}
+        return [replace(row, picture=picture, channel=channel) for row, _ in self._lent[key]]
+
+    def _lend(self, sent: Pixels) -> Iterator[tuple[Swap, Pixels]]:
+        """A row for every face and donor, of no picture and channel yet, and the donor with that face."""
         for number, frame in self.frames(sent).items():
             canvases = [donor(name) for name in self.donors[number]]
             person = identity(sent, self._local(sent, frame), self.device)
             results = pasted(canvases, repainted(canvases, person, self.network))
             rows = self._rows(results, canvases, self.persons[number])
             for name, pixels, (distances, known_by) in zip(self.donors[number], results, rows, strict=True):
-                works = len(known_by) >= KNOWN_BY
-                if channel == AS_SAVED:
-                    self.shown.setdefault((number, name), {})[picture] = pixels, works
-                yield Swap(number, name, SOURCE, picture, channel, distances, known_by, works)
+                yield Swap(number, name, SOURCE, "", "", distances, known_by, len(known_by) >= KNOWN_BY), pixels
 
     def received(self, sent: Pixels, picture: str, most: int) -> Iterator[Swap]:
         """The photo with the faces of so many donors, and how far each is from the original with it in that frame."""
@@ -177,12 +185,11 @@ def measure_swaps(
         rows += swaps.lent(sent, picture, channel)
         if channel == AS_SAVED and picture in (ORIGINAL, PROTECTED):
             rows += swaps.received(sent, picture, plan.put_on)
+    clean, protected = (swaps.shown.get(picture, {}) for picture in (ORIGINAL, PROTECTED))
     shown = [
-        ShownSwap(
-            face, name, donor(name), both[ORIGINAL][0], both[PROTECTED][0], (both[ORIGINAL][1], both[PROTECTED][1])
-        )
-        for (face, name), both in swaps.shown.items()
-        if {ORIGINAL, PROTECTED} <= set(both)
+        ShownSwap(face, name, donor(name), result, protected[face, name][0], (works, protected[face, name][1]))
+        for (face, name), (result, works) in clean.items()
+        if (face, name) in protected
     ]
     return rows, shown
 
