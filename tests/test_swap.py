@@ -20,6 +20,7 @@ from shield.errors import FaceError, PhotoError, RecipeError
 from shield.faces import Face, crop_matrix, warp
 from shield.faces.aligners import aligners
 from shield.faces.templates import ARCFACE, templates, transformed
+from shield.page import result
 from shield.photo import read, to_tensor
 from shield.surrogates import load_surrogate
 from shield.swap import (
@@ -289,6 +290,16 @@ def test_swaps_are_seen_by_the_detector_and_shown_with_the_mark(verified) -> Non
         assert shown.manipulation.clean.shape == (128, 128, 3)
     bare = dataclasses.replace(found, swaps=())
     assert found.sheet.height > bare.sheet.height
+
+
+def test_the_page_shows_donors_before_and_after(verified, tmp_path) -> None:
+    gallery = result.shown("me.jpg", verified[0], tmp_path, {}).gallery
+    assert gallery.count("<figure>") == 3 * len(TWO)
+    for name in TWO:
+        assert f'alt="The donor {name}, who does not exist"' in gallery
+        assert f"Simulated manipulation, face swap with {name}: before protection" in gallery
+        assert f"Simulated manipulation, face swap with {name}: after protection" in gallery
+    assert gallery.count('<span class="good">somebody else</span>') == len(TWO)
 
 
 def test_progress_counts_swaps_too(verified) -> None:
