@@ -18,7 +18,7 @@ from shield.swap.network import SIZE, TEMPLATE
 LARGEST = 352  # px: nobody needs a deepfake in any size, and what shield makes stays small
 AROUND = 1.5  # of the face's portrait framing: what stays of a picture that is larger
 # Of the network's frame: the ellipse from the brows to the chin that is pasted, and the sigma of its blurred seam.
-CENTRE, RADII, SEAM = (0.5, 0.55), (0.33, 0.36), 0.03
+CENTRE, RADII, SEAM = (0.5, 0.54), (0.33, 0.34), 0.04
 STRETCH = 1.5  # how much the deviation of a colour may grow or shrink to be the target's
 LEAST = 1e-3  # deviation of a colour, of Lab's units, below which a face is as good as flat
 
