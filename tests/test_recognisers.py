@@ -12,17 +12,24 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import save, save_file
 from torch import Tensor
+from typer.testing import CliRunner
 
 import shield
-from shield import search
+from shield import search, weights
+from shield.__main__ import app
 from shield.faces import detect, warp
 from shield.frames import held
 from shield.photo import from_array, read, to_tensor
 from shield.region import region_of
 from shield.surrogates import RECOGNISERS, judges, load_surrogate, recognisers, surrogates
+from shield.surrogates.promises import check_promises
+from shield.surrogates.recognisers import student_of
 from shield.surrogates.recognisers.graph import module_of, simplified
-from shield.weights import imported_models, manifest, read_weights
+from shield.surrogates.recognisers.heads import TEACHERS
+from shield.surrogates.recognisers.recogniser import STUDENTS
+from shield.weights import WeightsEntry, imported_models, manifest, read_weights, sha256_of
 
 CPU = torch.device("cpu")
 EVERY = (*RECOGNISERS, *judges)
@@ -124,6 +131,57 @@ def test_no_search_ever_asks_a_judge(small: Pixels, monkeypatch: pytest.MonkeyPa
         network.register_forward_pre_hook(lambda *_: asked.append("a judge"))
     search.search(search.Task(from_array(small), region, region.window(), "png"), shield.Recipe(steps=5))
     assert {*asked} == {*shield.Recipe().surrogates}
+
+
+# Students
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_a_students_weights_make_a_recogniser_like_those_that_ship(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a training's file, and by the manifest once it is there: the same embeddings, of which directions count."""
+    state = STUDENTS[name]().state_dict()
+    tensors = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    student = student_of(name, tensors)
+    check_promises(name, student, CPU)
+    assert student.reading.unit and student.size == 112
+    data, file = save(tensors), f"{name}.safetensors"
+    assert len(data) < 12e6
+    (tmp_path / file).write_bytes(data)
+    entry = WeightsEntry(name, file, sha256_of(data), "", "", 112, "", "", reading=student.reading)
+    monkeypatch.setattr(weights, "models_folder", lambda: tmp_path)
+    monkeypatch.setattr(weights, "manifest", lambda: {name: entry})
+    loaded, faces = recognisers.load_recogniser(entry, CPU), noise(3, 112)
+    assert torch.equal(loaded(faces), student(faces))
+    assert torch.allclose(loaded(faces)[1:2], loaded(faces[1:2]), atol=1e-5)
+
+
+def test_a_students_cosine_is_the_mean_of_its_teachers() -> None:
+    student = student_of("iresnet", STUDENTS["iresnet"]().state_dict())
+    with torch.no_grad():
+        one, other = student.network(2 * noise(2, 112) - 1)
+        both = student(noise(2, 112))[:, 0]
+    parts = zip(one.split([*TEACHERS.values()]), other.split([*TEACHERS.values()]), strict=True)
+    cosines = [float(torch.cosine_similarity(a, b, dim=0)) for a, b in parts]
+    assert float(both[0] @ both[1]) == pytest.approx(np.mean(cosines), abs=1e-5)
+
+
+def test_other_weights_are_no_students() -> None:
+    with pytest.raises(shield.InputError, match="no student named 'dlib'; choose iresnet or transformer"):
+        student_of("dlib", {})
+    with pytest.raises(shield.InputError, match="not those of the student 'transformer'"):
+        student_of("transformer", STUDENTS["iresnet"]().state_dict())
+
+
+def test_a_students_line_is_printed_from_its_file(shared: Path, tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_file(STUDENTS["iresnet"]().state_dict(), file)
+    call = ["bench", "recognisers", str(shared / "data" / "faces"), "--count", "12", "--student", f"iresnet={file}"]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 0, result.output
+    assert "iresnet" in result.output and "sface" not in result.output
+    assert CliRunner().invoke(app, [*call[:-1], "iresnet=nothing"]).exit_code != 0
 
 
 # Those of the user

@@ -20,9 +20,9 @@ from shield.surrogates import surrogate as room
 from shield.surrogates.generator import StarGANGenerator, with_conditions
 from shield.surrogates.published import Editor, fit
 from shield.surrogates.published.stargan import STARGAN
-from shield.surrogates.recognisers.dlib import load_dlib
+from shield.surrogates.recognisers.dlib import RecogniserNet
 from shield.surrogates.stargan import EDITS
-from shield.weights import manifest, models_folder
+from shield.weights import load_network, manifest, models_folder
 
 Pixels = NDArray[np.uint8]
 
@@ -336,8 +336,8 @@ def test_blond_hair_is_lighter_than_black(edited: tuple[Tensor, Tensor]) -> None
 
 def test_the_recogniser_hands_faces_to_its_network_as_they_are(device: torch.device) -> None:
     surrogate = load_surrogate("dlib", device)
-    faces = noise(1, surrogate.size)
-    assert torch.equal(surrogate(faces)[:, 0], load_dlib()(faces))
+    faces, network = noise(1, surrogate.size), load_network(RecogniserNet(), "dlib", "the recogniser")
+    assert torch.equal(surrogate(faces)[:, 0], network(faces))
 
 
 def embedding_of(pixels: Pixels, device: torch.device) -> Tensor:

@@ -7,6 +7,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,23 @@ from shield.channels import load_channel
 from shield.cli import app
 from shield.detection.network import DetectorNet
 from shield.errors import InputError, RecipeError
-from shield.faces import PORTRAIT
+from shield.faces import PORTRAIT, Template, warp, whole_picture
 from shield.faces.attributes import AttributeNet
 from shield.faces.expression import MEASURES, conditions
+from shield.faces.templates import ARCFACE
+from shield.frames import FRAMES, Reframing
 from shield.lpips import load_lpips
 from shield.masking import CHROMA
 from shield.recipe import BALANCED
+from shield.surrogates import judges, load_surrogate
 from shield.surrogates.cyclegan import BOTH_WAYS, Directions
 from shield.surrogates.generator import StarGANGenerator, blended
 from shield.surrogates.published.family import Editor, Family, fit
 from shield.surrogates.published.ganimation import GANIMATION
 from shield.surrogates.published.stargan import STARGAN
+from shield.surrogates.recognisers import heads
+from shield.surrogates.recognisers.iresnet import IResNet
+from shield.surrogates.recognisers.transformer import FaceTransformer
 from shield.surrogates.stargan import EDITS
 from shield.training.adversarial import TRAINED, AdversarialTraining, Critic, Optimisation
 from shield.training.attributes import AttributesRecipe, AttributesTraining
@@ -45,9 +52,11 @@ from shield.training.fakes import PROTECTED, RELATIVES, Fakes, relative
 from shield.training.ganimation import FURTHEST, GANimationRecipe, GANimationTraining, measured
 from shield.training.hardening import HARDENINGS, Hardening, changed
 from shield.training.histories import with_history
+from shield.training.lessons import prepare
 from shield.training.loop import Training, rate_factor, recipes, train
 from shield.training.posed import DARK, SEEN_IN_PART, moved_points, posed, where_changed
 from shield.training.stargan import ATTRIBUTES, HAIR, HARDENED_STEPS, StarGANRecipe, StarGANTraining, random_targets
+from shield.training.students import Kind, StudentRecipe, StudentTraining, seen, template_matrix
 from shield.training.universal import CPU, HELD_OUT, LOOK, UniversalRecipe, UniversalTraining
 from shield.universal import SIZE as UNIVERSAL_SIZE
 from shield.universal import TENSOR
@@ -80,6 +89,8 @@ FAMILIES: dict[str, Family] = {"cyclegan": BOTH_WAYS, "ganimation": GANIMATION} 
 OTHERS: dict[str, set[str]] = {  # and what they report
     "attributes": {"loss", "right"},
     "detector": {"loss", "real", "made"},
+    "iresnet": {"loss", "held out"},
+    "transformer": {"loss", "held out"},
     "universal": {"reached"},
 }
 
@@ -122,6 +133,8 @@ def any_training(name: str, **changes: Any) -> Training:
         return AttributesTraining(AttributesRecipe(**settings), face_set(size=64), False)
     if name == "detector":
         return detector_training(**settings)
+    if name in STUDENTS:
+        return student_training(name, **settings)
     if name == "universal":
         return UniversalTraining(UniversalRecipe(**settings | {"batch": 1}), face_set(size=64), [toy(1), toy(2)])
     return small(name, **changes)
@@ -139,6 +152,35 @@ def detector_training(side: int = 64, **settings: Any) -> DetectorTraining:
     """The detector's, taught by a tiny StarGAN."""
     recipe = DetectorRecipe(**({"others": 2, "pairs": 6, "crop": 48, "ramp": 4} | settings))
     return DetectorTraining(recipe, face_set(size=side), False, [toy(0)])
+
+
+class Teacher(nn.Module):
+    """A recogniser of faces of ``size`` px that nobody trained: their colours in a few places, turned at random.
+
+    All its answers lie far from zero, so that their directions from there hardly differ, as of some real ones.
+    """
+
+    def __init__(self, length: int, size: int = 32, framing: Template = ARCFACE) -> None:
+        super().__init__()
+        self.size, self.framing = size, framing
+        self.turn = torch.randn(3 * 16, length, generator=Generator().manual_seed(length))
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return (20 + F.adaptive_avg_pool2d(faces, 4).flatten(1) @ self.turn)[:, None]
+
+
+STUDENTS: dict[str, Kind] = {
+    "iresnet": partial(IResNet, widths=(8, 8, 8, 8)),
+    "transformer": partial(FaceTransformer, width=24, layers=1),
+}
+TEACHERS = [Teacher(5), Teacher(7, 48)]
+every_student = pytest.mark.parametrize("name", STUDENTS)
+
+
+def student_training(name: str, data: FaceSet | None = None, **settings: Any) -> StudentTraining:
+    """A tiny student of two teachers."""
+    recipe = StudentRecipe(**({"batch": 4, "mixed": 10, "warm_up": 2} | settings))
+    return StudentTraining(recipe, STUDENTS[name], data or face_set(size=64), TEACHERS, CPU)
 
 
 def samples(size: int = SIZE) -> Tensor:
@@ -323,6 +365,8 @@ def test_what_is_no_manipulator_resumes_to_the_very_same_weights_too(name: str, 
     again = any_training(name, seed=99)
     assert train(again, tmp_path / "half", samples(64), resume=True) == STEPS
     assert equal(again.state_dict(), whole.state_dict())
+    weights = [load_file(tmp_path / name / "weights.safetensors") for name in ("half", "whole")]
+    assert equal(*weights)
     sheet = ["sheet.png"] if name == "universal" else []
     files = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert files == ["checkpoint.pt", *sheet, "weights.safetensors"]
@@ -351,6 +395,112 @@ def test_the_attribute_network_learns_and_its_export_does_the_same() -> None:
     loaded.load_state_dict(run.export())
     with torch.no_grad():
         assert (loaded.eval()(data.faces[:4] / 255) - run.network.eval()(data.faces[:4] / 255)).abs().max() < 0.05
+
+
+# Students of recognisers
+
+
+def blurs(count: int = 24) -> FaceSet:
+    """Smooth pictures, each another one."""
+    data = face_set(count, 64)
+    data.faces.copy_(F.interpolate(data.faces[:, :, :4, :4].float(), size=(64, 64), mode="bilinear").byte())
+    return data
+
+
+@every_student
+def test_a_student_learns_its_teachers_answers_and_its_export_says_the_same(name: str) -> None:
+    """On faces that it never saw; and what was exported is as good."""
+    data, settings = blurs(60), {"batch": 8, "steps": 40, "learning_rate": 1e-2, "averaging": 0.8, "mixed": 100}
+    run = student_training(name, data, **settings)
+    before = run.look()
+    for number in range(40):
+        run.step(number)
+    assert before < 0.3
+    assert run.look() > 0.5
+    again = student_training(name, data, **settings, warm_up=3)
+    assert again.look() == before
+    again.begin_with(run.export())
+    assert again.look() == pytest.approx(run.look(), abs=0.01)
+
+
+def test_a_student_is_not_taught_by_the_judge() -> None:
+    assert set(heads.TEACHERS) == {"dlib", "mobilefacenet", "fr_feature"}
+    assert not set(heads.TEACHERS) & set(judges)
+    for name, length in heads.TEACHERS.items():
+        teacher = load_surrogate(name, CPU)
+        assert teacher(torch.rand(1, 3, teacher.size, teacher.size)).shape[2] == length
+
+
+def test_lessons_are_faces_and_means_of_two_with_the_teachers_directions_from_their_mean() -> None:
+    faces = blurs().faces
+    rows = torch.tensor([0, 2, 3, 5])
+    lessons = prepare(faces, rows, 6, TEACHERS, Generator().manual_seed(0))
+    assert len(lessons) == 10 and lessons.sizes == (5, 7)
+    assert torch.allclose(lessons.pictures(torch.arange(4)), faces[rows] / 255, atol=1e-6)
+    row, share = 7, lessons.share[7]
+    assert {int(lessons.first[row]), int(lessons.second[row])} <= {*rows.tolist()} and 0.3 <= share <= 0.7
+    mean = (faces[lessons.first[row]] * (1 - share) + faces[lessons.second[row]] * share) / 255
+    assert torch.allclose(lessons.pictures(torch.tensor([row]))[0], mean, atol=1e-5)
+    picture = warp(mean[None], whole_picture(64, 64), 48, ARCFACE)
+    said = (TEACHERS[1](picture) + TEACHERS[1](picture.flip(3)))[0, 0] / 2 - lessons.means[5:]
+    assert torch.allclose(lessons.answers[row, 5:], said / said.norm(), atol=1e-3)
+    strangers = lessons.answers[:4, :5] @ lessons.answers[:4, :5].T
+    assert strangers.min() < 0  # though all of them lie in one direction from zero
+
+
+def test_what_is_held_out_from_students_is_in_no_lesson() -> None:
+    run = student_training("iresnet")
+    held = {*run.exam.first.tolist()}
+    assert held and not held & {*run.lessons.first.tolist(), *run.lessons.second.tolist()}
+    assert torch.equal(run.exam.means, run.lessons.means)
+
+
+def test_a_student_sees_the_teachers_frame_or_one_near_it() -> None:
+    faces = F.interpolate(blurs().faces[:2] / 255, size=(128, 128), mode="bicubic").clamp(0, 1)
+    straight = torch.full((2, 8), 0.5)
+    expected = warp(faces, whole_picture(128, 128), heads.SIZE, ARCFACE)
+    inside = (..., slice(4, -4), slice(4, -4))
+    assert (seen(faces, straight, template_matrix()) - expected)[inside].abs().max() < 0.02
+    mirrored = straight.clone()
+    mirrored[:, 4] = 1
+    assert (seen(faces, mirrored, template_matrix()) - expected.flip(3))[inside].abs().max() < 0.02
+    away = straight.clone()
+    away[:, :4] = torch.tensor([1.0, 0.25, 0.75, 0.0])
+    frame = Reframing((FRAMES.shift, -FRAMES.shift / 2), 1 + FRAMES.scale / 2, -FRAMES.turn)
+    moved = warp(faces, frame.of(whole_picture(128, 128)), heads.SIZE, ARCFACE)
+    near = seen(faces, away, template_matrix())
+    assert (near - moved)[inside].abs().max() < 0.02
+    away[:, 4] = 1
+    assert torch.allclose(seen(faces.flip(3), away, template_matrix()), near, atol=1e-4)
+    assert (moved - expected)[inside].abs().max() > 0.1
+
+
+def test_a_student_sees_faces_softer_sharper_coarser_and_in_other_light() -> None:
+    faces = face_set(2, 64).faces.float() / 255
+    straight = torch.full((2, 8), 0.5)
+
+    def changed(column: int, value: float) -> Tensor:
+        drawn = straight.clone()
+        drawn[:, column] = value
+        return seen(faces, drawn, template_matrix())
+
+    plain = seen(faces, straight, template_matrix())
+    assert changed(5, 0.9).mean() > plain.mean() + 0.05
+    assert changed(6, 0.9).std() > plain.std() > changed(6, 0.1).std()
+    assert changed(7, 0.9).std() > plain.std() > changed(7, 0.3).std() > changed(7, 0.1).std()
+
+
+def test_time_that_is_up_leaves_a_student_of_use() -> None:
+    """What is exported is a mean that forgets the random start, of numbers of batch normalisation too."""
+    run = student_training("iresnet", steps=STEPS)
+    start = {name: value.clone() for name, value in run.network.state_dict().items()}
+    for number in range(STEPS):
+        run.step(number)
+    own, name = run.network.state_dict(), "stem.1.running_var"
+    mean = run.average.state_dict()[name]
+    assert not torch.equal(mean, own[name])
+    assert (mean - own[name]).abs().max() < (start[name] - own[name]).abs().max()
+    assert run.export()["stem.1.num_batches_tracked"] == STEPS
 
 
 # The universal perturbation

@@ -1,6 +1,7 @@
 """How well recognisers know people, and where each draws its line.
 
 shield bench recognisers ARCHIVES
+shield bench recognisers ARCHIVES --student iresnet=OUT/weights.safetensors
 """
 
 from dataclasses import dataclass
@@ -12,10 +13,14 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
+from shield.errors import InputError
 from shield.faces import warp, whole_picture
 from shield.surrogates import Surrogate, load_surrogates
+from shield.surrogates.recognisers import student_of
 from shield.training.data import FaceSet, load_faces
 
 SIDE = 128  # px of LFW's faces in the archives
@@ -67,12 +72,25 @@ def pairs_of(recogniser: Surrogate, faces: FaceSet) -> Pairs:
     return Pairs(distances[once & same], distances[once & ~same & (male[:, None] == male[None, :])])
 
 
+def trained(student: str) -> Surrogate:
+    """A student of the name and the file in "NAME=FILE". Raises InputError where that holds no such student."""
+    name, _, file = student.partition("=")
+    try:
+        return student_of(name, load_file(file))
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{file!r} cannot be read ({error}); give a student as NAME=FILE.") from error
+
+
 def main(
     faces: Annotated[Path, typer.Argument(help="The face archives of training.")],
     count: Annotated[int, typer.Option(help="How many of LFW's test photos.")] = 3000,
     threads: Annotated[int, typer.Option()] = 2,
+    student: Annotated[
+        list[str] | None, typer.Option(help="NAME=FILE: a student's weights, measured in place of those that ship.")
+    ] = None,
 ) -> None:
     """Print what recognisers make of LFW's test persons: AUC, who is known at which rate of false accepts, the line."""
+    measured = [trained(each) for each in student] if student else load_surrogates(CPU)
     torch.set_num_threads(threads)
     test = load_faces(faces, "test", SIDE, ("lfw",))
     some = slice(0, count)
@@ -80,7 +98,7 @@ def main(
     table = Table(box=box.MARKDOWN)
     for heading in ("recogniser", "AUC", *(f"known at {rate:.1%} false accepts" for rate in RATES), "squared distance"):
         table.add_column(heading)
-    for recogniser in load_surrogates(CPU):
+    for recogniser in measured:
         if recogniser.makes_pictures:
             continue
         pairs = pairs_of(recogniser, test)

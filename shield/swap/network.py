@@ -22,6 +22,8 @@ TEMPLATE = templates["arcface_128"]  # the frame that inswapper, which most tool
 IDENTITY = 128  # numbers of SFace's embeddings
 WIDTHS = (48, 96, 192, 320)  # channels at each halving of the size
 BLOCKS = 5  # where the picture is smallest
+# Where a face is in its frame: always painted in the inner part of this ellipse, and less surely towards its edge.
+CENTRE, HALVES, INNER = (0.5, 0.53), (0.38, 0.47), 0.6
 
 
 class AdaIN(nn.Module):
@@ -62,11 +64,20 @@ def _larger(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+def face_core(size: int = SIZE) -> Tensor:
+    """How surely a place of the frame is the face's, (1, 1, size, size): 1 in the inner part, 0 outside the ellipse."""
+    steps = (torch.arange(size) + 0.5) / size
+    y, x = (steps[:, None] - CENTRE[1]) / HALVES[1], (steps - CENTRE[0]) / HALVES[0]
+    return ((1 - (x**2 + y**2).sqrt()) / (1 - INNER)).clamp(0, 1)[None, None]
+
+
 class SwapNet(nn.Module):
     """Targets (N, 3, 128, 128) in [-1, 1], framed by ``TEMPLATE``, with the faces of other people, in [-1, 1].
 
     The people are given by SFace's embeddings (N, 128), of length 1. ``parts`` gives what is blended.
     """
+
+    core: Tensor
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS, blocks: int = BLOCKS) -> None:
         super().__init__()
@@ -79,6 +90,7 @@ class SwapNet(nn.Module):
         self.at_quarter, self.at_half, self.at_full = (IdentityBlock(width) for width in (quarter, half, full))
         self.up = nn.ModuleList(_convolved(a, b) for a, b in ((quarter, half), (half, full)))
         self.out = nn.Conv2d(full, 4, 7, padding=3)
+        self.register_buffer("core", face_core(), persistent=False)
 
     def parts(self, targets: Tensor, identities: Tensor) -> tuple[Tensor, Tensor]:
         """The painted faces (N, 3, 128, 128) in [-1, 1], and how much of the targets stays, (N, 1, 128, 128)."""
@@ -91,7 +103,8 @@ class SwapNet(nn.Module):
         x = self.at_half(self.up[0](_larger(x)), identities)
         x = self.at_full(self.up[1](_larger(x)), identities)
         made = self.out(x).float()  # in half precision a sigmoid is soon exactly 1, and has no slope there
-        return made[:, :3].tanh(), made[:, 3:].sigmoid()
+        # Free to copy the face, a network copies it for good before it has learnt to paint another.
+        return made[:, :3].tanh(), (1 - self.core) * made[:, 3:].sigmoid()
 
     def forward(self, targets: Tensor, identities: Tensor) -> Tensor:
         return blended(targets, *self.parts(targets, identities))

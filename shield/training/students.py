@@ -42,8 +42,8 @@ class StudentRecipe:
     """Everything that decides how the weights come out."""
 
     batch: int = 256
-    steps: int = 3_600
-    mixed: int = 50_000  # means of two faces
+    steps: int = 3_000
+    mixed: int = 30_000  # means of two faces
     learning_rate: float = 1e-3
     warm_up: int = 200  # steps
     decay: float = 0.05
@@ -65,10 +65,10 @@ class StudentTraining(SingleTraining):
         self.faces = data.faces.to(device)
         self.frame = template_matrix().to(device)
         held = min(HELD_OUT, 1 + len(data) // 10)
-        held_out = torch.arange(held) * len(data) // held
-        self.rows = torch.tensor(sorted({*range(len(data))} - {*held_out.tolist()}))
+        held_out = [number * len(data) // held for number in range(held)]
+        self.rows = torch.tensor(sorted({*range(len(data))} - {*held_out}))
         self._gather(recipe.seed)
-        self.exam = prepare(self.faces, held_out, 0, teachers, torch.Generator(), self.lessons.means)
+        self.exam = prepare(self.faces, torch.tensor(held_out), 0, teachers, torch.Generator(), self.lessons.means)
         network = kind(self.lessons.sizes).to(device).to(memory_format=torch.channels_last)
         decayed = [value for value in network.parameters() if value.ndim > 1]
         plain = [value for value in network.parameters() if value.ndim == 1]
@@ -152,7 +152,7 @@ class StudentTraining(SingleTraining):
     def export(self) -> dict[str, Tensor]:
         """The finished weights: the average; floats as float16, counters as they are."""
         return {
-            name: (value.half() if value.is_floating_point() else value).contiguous()
+            name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
             for name, value in self.average.state_dict().items()
         }
 
@@ -201,7 +201,7 @@ def _shipped(recipe: StudentRecipe, kind: Kind, data: FaceSet, device: torch.dev
 @recipes.register("iresnet")
 def iresnet(data: FaceSet, device: torch.device) -> StudentTraining:
     """The recipe as shipped."""
-    return _shipped(StudentRecipe(), IResNet, data, device)
+    return _shipped(StudentRecipe(learning_rate=2e-3), IResNet, data, device)
 
 
 @recipes.register("transformer")

@@ -24,7 +24,7 @@ from shield.frames import FRAMES
 from shield.lpips import load_lpips
 from shield.surrogates.generator import blended
 from shield.surrogates.recognisers.recogniser import JUDGE, Recogniser, load_recogniser
-from shield.swap.network import BLOCKS, IDENTITY, SIZE, TEMPLATE, WIDTHS, SwapNet
+from shield.swap.network import BLOCKS, IDENTITY, SIZE, TEMPLATE, WIDTHS, SwapNet, face_core
 from shield.training.adversarial import BETAS, Critic
 from shield.training.data import FaceSet
 from shield.training.loop import recipes
@@ -34,7 +34,6 @@ TRAINED = ("generator", "critic")
 READERS = (JUDGE, "mobilefacenet")  # of the identity: the first one's embeddings are what the network is given
 JAW = 17  # the first landmarks: a jaw's shape belongs to the person, the rest shows what a face does
 LOUD = IDENTITY**0.5  # embeddings of length 1, for layers that are made for numbers of size 1
-CENTRE, HALVES = (0.5, 0.5), (0.38, 0.48)  # of the ellipse that a face lies in
 LOOK = 20  # steps from one reading of the losses to the next: each waits for the device
 
 
@@ -86,7 +85,7 @@ class SwapTraining:
         self.readers = [load_recogniser(manifest()[name], device) for name in READERS]
         self.identities = [self._read(reader) for reader in self.readers]
         self.landmarks, self.lpips = load_landmarks().to(device), load_lpips(device)
-        self.outside = (1 - inside(SIZE)).to(device)
+        self.outside = (face_core() == 0).float().to(device)
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.generator = SwapNet(recipe.widths, recipe.blocks).to(device).to(memory_format=layout)
         self.critic = Critic(recipe.critic_width, IDENTITY).to(device).to(memory_format=layout)
@@ -253,13 +252,6 @@ def relatives(persons: Sequence[str]) -> Tensor:
     for own in rows.values():
         following[own] = torch.tensor(own[1:] + own[:1])
     return following
-
-
-def inside(size: int) -> Tensor:
-    """Where a face may be in its frame, (1, 1, size, size): 1 in an ellipse about its landmarks, 0 outside."""
-    (across, down), steps = HALVES, (torch.arange(size) + 0.5) / size
-    y, x = steps[:, None] - CENTRE[1], steps[None] - CENTRE[0]
-    return ((x / across) ** 2 + (y / down) ** 2 <= 1).float()[None, None]
 
 
 @recipes.register("swap")

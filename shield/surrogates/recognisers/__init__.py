@@ -1,5 +1,5 @@
 """Face recognisers: what face swaps and face search take of a photo is an embedding, nothing else."""
 
-from shield.surrogates.recognisers.recogniser import RECOGNISERS, Recogniser, load_recogniser
+from shield.surrogates.recognisers.recogniser import RECOGNISERS, Recogniser, load_recogniser, student_of
 
-__all__ = ["RECOGNISERS", "Recogniser", "load_recogniser"]
+__all__ = ["RECOGNISERS", "Recogniser", "load_recogniser", "student_of"]

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shield.weights import load_network
-
 SIZE = 150
 MEAN = (122.782, 117.001, 104.298)
 
@@ -105,11 +103,3 @@ class RecogniserNet(nn.Module):
         x = self.conv256_down_out(x)  # (N, 256, 2, 2)
         embeddings: Tensor = self.fc(x.mean(dim=(2, 3)))  # (N, 128)
         return embeddings
-
-
-def load_dlib() -> RecogniserNet:
-    """The network with its published weights: float32, evaluation mode, frozen.
-
-    Raises WeightsError where the file is missing, altered or does not fit the network exactly.
-    """
-    return load_network(RecogniserNet(), "dlib", "the recogniser")

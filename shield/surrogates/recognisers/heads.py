@@ -10,9 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shield.faces.templates import ARCFACE
+from shield.weights import Reading
+
 # Who teaches, and how long their embeddings are. Never the judge: what is searched must not know what it would say.
 TEACHERS = {"dlib": 128, "mobilefacenet": 192, "fr_feature": 512}
 SIZE = 112
+# How students read a face, which they do in training already. Where they draw their line is measured afterwards.
+READING = Reading(ARCFACE.name, mean=127.5, scale=127.5, order="rgb", unit=True, same=2.0, judge=False)
 
 
 class Heads(nn.Module):

@@ -4,23 +4,31 @@ Deng et al. 2019, "ArcFace" (arXiv 1801.07698), and its relatives: a face in a t
 and two embeddings that lie near each other are one person's.
 """
 
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shield.errors import InputError
 from shield.faces.templates import templates
 from shield.objectives import squared_distance
-from shield.surrogates.recognisers import dlib
+from shield.surrogates.recognisers.dlib import RecogniserNet
 from shield.surrogates.recognisers.graph import module_of
+from shield.surrogates.recognisers.heads import READING, SIZE
+from shield.surrogates.recognisers.iresnet import IResNet
+from shield.surrogates.recognisers.transformer import FaceTransformer
 from shield.surrogates.surrogate import judges, surrogates
-from shield.weights import Reading, WeightsEntry, manifest, read_weights
+from shield.weights import Reading, WeightsEntry, load_network, manifest, read_weights
 
 ONNX = ".onnx"
 RECOGNISE = "recognise"
 RECOGNISERS = ("dlib", "mobilefacenet", "fr_feature")
 JUDGE = "sface"
+STUDENTS: dict[str, Callable[[], nn.Module]] = {"iresnet": IResNet, "transformer": FaceTransformer}
+# The networks whose files hold tensors alone; any other file holds its network as well.
+NETWORKS: dict[str, Callable[[], nn.Module]] = {"dlib": RecogniserNet, **STUDENTS}
 
 
 class Recogniser(nn.Module):
@@ -54,8 +62,26 @@ def load_recogniser(entry: WeightsEntry, device: torch.device) -> Recogniser:
 
     Raises WeightsError where its file is missing, altered or does not fit, InputError where torch cannot run it.
     """
-    network = module_of(read_weights(entry.name)) if entry.file.endswith(ONNX) else dlib.load_dlib()
+    if entry.file.endswith(ONNX):
+        network = module_of(read_weights(entry.name))
+    else:
+        network = load_network(NETWORKS[entry.name](), entry.name, "the recogniser")
     return recogniser_of(entry, network).to(device)
+
+
+def student_of(name: str, tensors: Mapping[str, Tensor]) -> Recogniser:
+    """A student with the weights of a training, whose line is not drawn yet: it holds half of all persons for one.
+
+    Raises InputError where there is no such student or the tensors are another network's.
+    """
+    if name not in STUDENTS:
+        raise InputError(f"There is no student named {name!r}; choose {' or '.join(STUDENTS)}.")
+    network = STUDENTS[name]()
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"The weights are not those of the student {name!r} ({error}).") from error
+    return Recogniser(name, "not shipped", SIZE, network.requires_grad_(False), READING).eval()
 
 
 def recogniser_of(entry: WeightsEntry, network: nn.Module) -> Recogniser:
