@@ -32,7 +32,7 @@ Objective = Callable[[Manipulator, Tensor], Measure]
 # An edit pulls until it is broken at this multiple of its threshold, so that it stays broken after the web's channels.
 MARGIN = 1.5
 TINY = 1e-12
-DRAWS = 4  # frames at each look
+DRAWS = 2  # frames at each look: twice the steps do more than twice the frames
 JUDGED = 2  # frames in which candidates are compared, the same for all of them
 
 

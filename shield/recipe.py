@@ -13,7 +13,7 @@ from shield.device import AUTO
 from shield.errors import RecipeError
 from shield.objectives import objectives
 from shield.photo import JPEG_QUALITY
-from shield.surrogates import RECOGNISERS, judges, surrogates
+from shield.surrogates import RECOGNISERS, STUDENTS, judges, surrogates
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Recipe:
     warp: float = BALANCED.warp
     levels: int = BALANCED.levels
     smooth: int = BALANCED.smooth
-    surrogates: tuple[str, ...] = (*RECOGNISERS, "stargan")
+    surrogates: tuple[str, ...] = (*RECOGNISERS, *STUDENTS, "stargan")
     transforms: tuple[str, ...] = ROBUST
     edits: tuple[str, ...] = ()
     classes: str = CLASSES[1]
@@ -94,7 +94,7 @@ class Recipe:
     bound: str = "linf"
     steered: bool = True
     masked: bool = False
-    steps: int = 60
+    steps: int = 120
     start: str = RANDOM
     seed: int = 0
     format: str | None = None

@@ -5,7 +5,7 @@ from shield.surrogates.hardening import hardened_name
 from shield.surrogates.imported import RECOGNISER, import_model, import_recogniser, remove_model
 from shield.surrogates.own import register_surrogate
 from shield.surrogates.published import families
-from shield.surrogates.recognisers import RECOGNISERS
+from shield.surrogates.recognisers import RECOGNISERS, STUDENTS
 from shield.surrogates.selection import chosen
 from shield.surrogates.surrogate import (
     Surrogate,
@@ -20,6 +20,7 @@ from shield.surrogates.surrogate import (
 __all__ = [
     "RECOGNISER",
     "RECOGNISERS",
+    "STUDENTS",
     "Surrogate",
     "chosen",
     "cyclegan",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from shield.channels import AS_SAVED, load_channel, verified
 from shield.frames import HELD as DRAWS
-from shield.surrogates import judges
+from shield.surrogates import STUDENTS, judges
 from shield.surrogates import surrogates as known
 from shield.swap import ALIGNER, donors
 from shield.verify.frames import kinds
@@ -19,10 +19,10 @@ class Plan:
     """The rows of a report; the default is what every report holds.
 
     ``surrogates``, ``channels``, ``frames``: names; of the rows below only those of these (None: all; of channels, all
-    but those that only a search goes through). The networks that the search worked on, and judges, are measured on the
-    protected photo as saved in ``held`` draws of the distribution of frames, after every other channel in ``few``;
-    after the channels ``exact`` in the search's own frame too, and after those of ``found`` where every aligner finds
-    the face.
+    but those that only a search goes through; of surrogates, all but students, which know what their teachers know).
+    The networks that the search worked on, and judges, are measured on the protected photo as saved in ``held`` draws
+    of the distribution of frames, after every other channel in ``few``; after the channels ``exact`` in the search's
+    own frame too, and after those of ``found`` where every aligner finds the face.
     Controls are measured after ``controls``, in few draws and in the search's own frame after the same channels.
     Networks that the search did not see are measured as saved alone, in few draws, unless ``unseen`` wants all.
 
@@ -60,7 +60,8 @@ class Plan:
     @property
     def asked(self) -> tuple[str, ...]:
         """The surrogates."""
-        return (*known, *judges) if self.surrogates is None else self.surrogates
+        everybody = (name for name in (*known, *judges) if name not in STUDENTS)
+        return tuple(everybody) if self.surrogates is None else self.surrogates
 
     @property
     def sent_through(self) -> tuple[str, ...]:

@@ -1,5 +1,5 @@
 """Face recognisers: what face swaps and face search take of a photo is an embedding, nothing else."""
 
-from shield.surrogates.recognisers.recogniser import RECOGNISERS, Recogniser, load_recogniser, student_of
+from shield.surrogates.recognisers.recogniser import RECOGNISERS, STUDENTS, Recogniser, load_recogniser, student_of
 
-__all__ = ["RECOGNISERS", "Recogniser", "load_recogniser", "student_of"]
+__all__ = ["RECOGNISERS", "STUDENTS", "Recogniser", "load_recogniser", "student_of"]

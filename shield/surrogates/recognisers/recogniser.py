@@ -95,6 +95,6 @@ def _shipped(name: str, device: torch.device) -> Recogniser:
     return load_recogniser(manifest()[name], device)
 
 
-for _name in RECOGNISERS:
+for _name in (*RECOGNISERS, *STUDENTS):
     surrogates.register(_name)(partial(_shipped, _name))
 judges.register(JUDGE)(partial(_shipped, JUDGE))
