@@ -218,6 +218,18 @@ def test_an_installation_without_donors_says_so(tmp_path, monkeypatch: pytest.Mo
         donor("man")
 
 
+def test_the_shipped_network_shows_the_person_of_the_source(small: Pixels, elder: Pixels) -> None:
+    network = shipped_swap(CPU)
+    readers = swaps.Readers(CPU)
+    assert network is not None
+    for pixels in (small, elder):
+        person = readers([Canvas(pixels, own_face(pixels))])
+        anew = swaps.found_anew(swap(pixels, donor("man").pixels, network), donor("man"))
+        assert len(readers.knowing(readers.distances([anew], person)[0])) >= swaps.KNOWN_BY
+        own = readers.knowing(readers.distances([anew], readers([donor("man")]))[0])
+        assert len(own) < swaps.KNOWN_BY
+
+
 # What is measured
 
 
