@@ -44,7 +44,7 @@ class Plan:
     controls: tuple[str, ...] = (AS_SAVED, "jpeg75")
     donors: tuple[str, ...] | None = None
     lent_after: tuple[str, ...] = (AS_SAVED, "jpeg75", SOCIAL)
-    put_on: int = 2
+    put_on: int = 1
 
     def __post_init__(self) -> None:
         for name in self.surrogates or ():
@@ -95,7 +95,7 @@ class Plan:
         """The plan for a photo of so many faces: they share the draws, so that each further one costs less."""
         held, few = max(min(LEAST, self.held), self.held // faces), max(1, self.few // faces)
         lent_to = self.lent_to[: max(1, len(self.lent_to) // faces)]
-        return replace(self, held=held, few=few, donors=lent_to, put_on=self.put_on if faces == 1 else 1)
+        return replace(self, held=held, few=few, donors=lent_to)
 
     def rows(self, picture: str, channel: str, full: bool) -> Mapping[str, int]:
         """Kinds of frames in which a picture is measured after a channel, and how many draws of each.
