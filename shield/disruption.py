@@ -38,25 +38,27 @@ JUDGED = 2  # frames in which candidates are compared, the same for all of them
 
 @dataclass(frozen=True)
 class Draw:
-    """One look: what is asked, on which road, in which frames, and how what it sees is varied."""
+    """One look: what is asked, on which road, in which frames, how what it sees is varied, and what is its goal."""
 
     surrogate: Surrogate
     road: Transform
     frames: tuple[Reframing, ...]
     variation: Variation = PLAIN
     weight: float = 1.0
+    margin: float = MARGIN
 
 
 @dataclass(frozen=True)
 class Target:
     """One door: a manipulator, or all recognisers. Its ``parts`` are asked one after the other; ``whole`` is all.
 
-    ``weight``: of what is left to its goal, beside that of the other doors.
+    ``weight``: of what is left to its goal, beside that of the other doors. ``margin``: its goal, in thresholds.
     """
 
     whole: Sequence[Surrogate]
     parts: Sequence[Surrogate]
     weight: float = 1.0
+    margin: float = MARGIN
 
     @property
     def makes_pictures(self) -> bool:
@@ -108,7 +110,10 @@ class Disruption:
     def judge(self, photo: Tensor) -> Tensor:
         """The same for every edit in fixed frames, on the first road: for comparing pictures."""
         road, frames = self.roads[0], self.judged
-        doors = [[Draw(it, road, frames, weight=self._weight(door)) for it in door.whole] for door in self.targets]
+        doors = [
+            [Draw(it, road, frames, weight=self._weight(door), margin=door.margin) for it in door.whole]
+            for door in self.targets
+        ]
         return torch.stack([mean_of(photo, [partial(self.look, draw=d) for d in draws]) for draws in doors]).mean()
 
     def draw(self) -> list[Draw]:
@@ -120,7 +125,7 @@ class Disruption:
             part, road = pairs[(turn + number) % len(pairs)]
             frames = tuple(self.frames.draw(self.source) for _ in range(self.draws))
             varied = PLAIN if part.makes_pictures else Variation.draw(self.source)
-            draws.append(Draw(part, road, frames, varied, self._weight(target)))
+            draws.append(Draw(part, road, frames, varied, self._weight(target), target.margin))
         return draws
 
     def look(self, photo: Tensor, draw: Draw) -> Tensor:
@@ -133,7 +138,7 @@ class Disruption:
             before = self._crops(self.clean, faces, draw.surrogate)
         with fast_precision(photo.device):
             distances = self.objective(draw.surrogate, before)(draw.variation(crops))
-        return draw.weight * share_of_goal(distances, MARGIN)
+        return draw.weight * share_of_goal(distances, draw.margin)
 
     def _weight(self, target: Target) -> float:
         return target.weight / self.weight

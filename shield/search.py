@@ -40,6 +40,7 @@ class Task:
 
 
 IDENTITY = 20.0  # weight of the recognisers' door beside a manipulator's: what is left of the limits is for editors
+FAR = 2.0  # goal of that door, in thresholds: what searched recognisers lose by far, others lose as well
 FLOW_STEPS = 5  # steps of the whole search to one of the warp, before them
 
 
@@ -143,7 +144,7 @@ def _targets(recipe: Recipe, device: torch.device) -> list[Target]:
     if not recognisers and recipe.searched and PIXELS not in recipe.carriers:
         raise RecipeError("A warp alone is for recognisers; name one of them as surrogate, or leave the pixels in.")
     doors = [Target([whole], _parts(whole, recipe.classes)) for whole in kept if whole.makes_pictures]
-    return [Target(recognisers, recognisers, IDENTITY), *doors] if recognisers else doors
+    return [Target(recognisers, recognisers, IDENTITY, FAR), *doors] if recognisers else doors
 
 
 def _parts(whole: Surrogate, classes: str) -> list[Surrogate]:
