@@ -109,16 +109,15 @@ def swapped(pair: Pair, network: Swapper, readers: Readers) -> Outcome | None:
     before = Canvas.around(pair.target, target)
     (made,) = pasted([before], repainted([before], identity(pair.source, source), network))
     after = found_anew(made, before)
-    persons = [readers([Canvas(*face)]) for face in ((pair.source, source), (pair.other, other))]
-
-    def known(canvas: Canvas, person: Sequence[torch.Tensor]) -> int:
-        return len(readers.knowing(readers.distances([canvas], person)[0]))
-
+    read = readers([Canvas(pair.source, source), Canvas(pair.other, other), before, after])
+    persons = [[faces[row : row + 1] for faces in read] for row in range(3)]
+    # Who knows each person (rows: source, another photo of him, the target's) in the target as it was and in the swap.
+    known = [[len(readers.knowing(own)) for own in readers.between(read, person)[2:]] for person in persons]
     return Outcome(
-        known(after, persons[0]),
-        known(after, persons[1]),
-        known(before, persons[0]),
-        known(after, readers([before])),
+        known[0][1],
+        known[1][1],
+        known[0][0],
+        known[2][1],
         # Both in the frame that the target's own points give: what the swap moves there counts.
         float((landmarks(Canvas(made, before.face)) - landmarks(before)).norm(dim=1).mean()),
         _judged(made),

@@ -84,10 +84,13 @@ class Readers:
 
     def distances(self, canvases: Sequence[Canvas], person: Person) -> list[dict[str, float]]:
         """Of every face to a person, by recogniser."""
-        read = [(each - one).square().sum(1).tolist() for each, one in zip(self(canvases), person, strict=True)]
-        return [
-            {part.name: row[n] for part, row in zip(self.recognisers, read, strict=True)} for n in range(len(canvases))
-        ]
+        return self.between(self(canvases), person)
+
+    def between(self, faces: Sequence[Tensor], person: Person) -> list[dict[str, float]]:
+        """The same of faces that were read, (N, D) by each recogniser."""
+        read = [(each - one).square().sum(1).tolist() for each, one in zip(faces, person, strict=True)]
+        names = [part.name for part in self.recognisers]
+        return [dict(zip(names, own, strict=True)) for own in zip(*read, strict=True)]
 
     def knowing(self, distances: Mapping[str, float]) -> tuple[str, ...]:
         """Who takes faces so far apart for one person's."""
