@@ -36,7 +36,7 @@ from shield.surrogates import judges as JUDGES
 from shield.surrogates import surrogates as SURROGATES
 from shield.training import recipes as RECIPES
 from shield.training import train_model
-from shield.verify import Manipulation, Plan, Report, Verification, find_faces, verify_photo
+from shield.verify import Manipulation, Plan, Report, ShownSwap, Verification, find_faces, verify_photo
 from shield.weights import ImportedEntry, WeightsEntry, check_weights, imported_models, manifest
 
 __version__ = "0.1.0"
@@ -80,6 +80,7 @@ __all__ = [
     "Report",
     "SearchError",
     "ShieldError",
+    "ShownSwap",
     "Surrogate",
     "Verdict",
     "Verification",

@@ -14,7 +14,7 @@ from shield.faces import Face, detect
 from shield.lpips import Lpips, load_lpips
 from shield.photo import Photo, read
 from shield.surrogates import Surrogate, load_surrogate, surrogate
-from shield.verify import PLAN, Plan
+from shield.verify import PLAN, Plan, verification
 
 # One thread whatever the machine: sums keep their order, and with it their last bit, and the small tensors of most
 # tests are done long before threads on a busy machine have found one another.
@@ -30,6 +30,14 @@ def one_thread() -> Iterator[None]:
 
 # The models that whoever runs the tests has imported stay out of them: a folder that is not there.
 os.environ["SHIELD_MODELS"] = str(Path(__file__).with_name("no-models"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_swaps() -> Iterator[None]:
+    """Reports without face swaps, which take seconds each: tests of these put a network there themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "shipped_swap", lambda device: None)
+        yield
 
 
 @pytest.fixture(scope="session")

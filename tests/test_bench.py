@@ -7,16 +7,20 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import shield
-from shield.bench import ablation, app, curve, frames, portraits, start
+from shield.bench import ablation, app, curve, frames, portraits, start, swaps
 from shield.bench.statistics import interval
 from shield.frames import held
 from shield.photo import read
 from shield.surrogates import load_surrogates
-from shield.training.data import SOURCES, load_faces
+from shield.swap import donor
+from shield.training.data import SOURCES, FaceSet, load_faces
 from shield.verify import EXACT, HELD, NOISE, PROTECTED
+from shield.verify.report import ORIGINAL, SOURCE, TARGET, Swap
+from shield.verify.swaps import Readers
 
 MANIPULATORS = ("stargan", "cyclegan", "ganimation")
 
@@ -167,7 +171,7 @@ def test_every_experiment_is_a_command() -> None:
     assert result.exit_code == 0
     assert all(
         name in result.output
-        for name in ("ablation", "curve", "frames", "persons", "portraits", "samples", "speed", "start")
+        for name in ("ablation", "curve", "frames", "persons", "portraits", "samples", "speed", "start", "swaps")
     )
 
 
@@ -266,3 +270,72 @@ def test_the_curve_is_drawn_where_its_values_are(report: shield.Report) -> None:
         assert np.abs(colour - curve.COLOURS[name]).max() < 12
     shown = curve.table(points(report))
     assert shown.row_count == 6 and [*shown.columns[2].cells][:2] == ["0.020 [0.02, 0.02]"] * 2
+
+
+def test_pairs_are_of_persons_seen_twice_and_of_strangers_of_their_sex() -> None:
+    persons = ("ann", "bob", "ann", "cid", "dan", "dan", "eve", "dan")
+    male = torch.tensor([0.0, 1, 0, 1, 1, 1, 0, 1])[:, None]
+    levels = torch.arange(8, dtype=torch.uint8)[:, None, None, None].expand(8, 3, 4, 4)
+    test = FaceSet(levels, male, torch.zeros(8), ("Male",), persons)
+    found = [tuple(int(pixels[0, 0, 0]) for pixels in vars(pair).values()) for pair in swaps.pairs(test, 5)]
+    assert sorted((source, other) for source, other, _ in found) == [(0, 2), (4, 5)]
+    targets = {source: target for source, _, target in found}
+    assert targets[0] == 6 and targets[4] in {1, 3}
+    (first,) = swaps.pairs(test, 1)
+    assert first.source.flat[0] == found[0][0]  # fewer are a part of more
+
+
+def test_a_network_that_changes_nothing_shows_the_target_and_moves_nothing() -> None:
+    pair = swaps.Pair(donor("man").pixels, donor("man").pixels, donor("woman").pixels)
+    outcome = swaps.swapped(pair, lambda targets, identities: targets, Readers(torch.device("cpu")))
+    assert (outcome.known, outcome.known_as_other, outcome.before, outcome.left) == (0, 0, 0, 3)
+    assert outcome.moved < 0.02
+    moved = swaps.swapped(pair, lambda targets, identities: targets.roll(8, 3), Readers(torch.device("cpu")))
+    assert moved.moved == pytest.approx(8 / 128 / 0.2753, rel=0.5)  # that many sides of the frame, in eye distances
+    blank = np.full((128, 128, 3), 90, np.uint8)
+    assert swaps.swapped(replace(pair, source=blank), lambda targets, identities: targets, Mock()) is None
+
+
+def test_what_swaps_of_clean_photos_show_is_counted_over_all_pairs() -> None:
+    outcomes = [swaps.Outcome(known, 3, 0, 1, 0.1 * known, None) for known in (3, 2, 1)]
+    table = swaps.clean_table(outcomes, missing=1)
+    titles, values = ([*column.cells] for column in table.columns)
+    shares = dict(zip(titles, values, strict=True))
+    assert shares["person known by 2 of 3"].startswith("0.500")
+    assert shares["the same, from another photo of the person"].startswith("0.750")
+    assert shares["the target's person still known"].startswith("0.000")
+    assert shares["68 landmarks moved, in eye distances"].startswith("0.200")
+    assert "median 0.200" in shares["68 landmarks moved, in eye distances"]
+
+
+def test_protected_swaps_are_counted_where_the_clean_one_works(report: shield.Report) -> None:
+    def row(name: str, picture: str, works: bool, role: str = SOURCE, l2: float | None = None) -> Swap:
+        return Swap(0, name, role, picture, "none", {}, (), works, l2)
+
+    clean = row("a", ORIGINAL, True), row("b", ORIGINAL, True), row("c", ORIGINAL, False)
+    own = row("a", PROTECTED, True), row("b", PROTECTED, False), row("c", PROTECTED, True)
+    put = row("a", ORIGINAL, True, TARGET, 0.0), row("a", PROTECTED, False, TARGET, 0.25)
+    reports = [replace(report, swaps=(*clean, *own, *put)), replace(report, swaps=(clean[2], own[2]))]
+    table = swaps.protected_table({"portraits": reports})
+    rows = list(zip(*([*column.cells] for column in table.columns), strict=True))
+    assert [cells[1:5] for cells in rows] == [
+        ("lends its face", ORIGINAL, "none", "2 of 2"),
+        ("lends its face", PROTECTED, "none", "1 of 2"),
+        ("gets another", ORIGINAL, "none", "1 of 2"),
+        ("gets another", PROTECTED, "none", "1 of 2"),
+    ]
+    assert rows[0][5].startswith("0.333")  # of 2 of 3 and none of 1
+    assert rows[1][5].startswith("0.500")
+    assert rows[3][5].startswith("0.000") and rows[3][6] == "0.2500"
+
+
+def test_without_a_swap_network_the_benchmark_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swaps, "shipped_swap", lambda device: None)
+    result = CliRunner().invoke(app, ["swaps", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "no swap network" in result.output
+
+
+def test_the_sheet_of_swaps_shows_every_portrait_on_every_donor(checkout: Path) -> None:
+    one = swaps.swap_sheet([checkout / "examples" / "elder.jpg"], lambda targets, identities: targets)
+    assert one.width > 5 * 300 and one.height > 300

@@ -13,7 +13,7 @@ from shield.faces import PORTRAIT, Face, Framing, crop_matrix, detect, find_agai
 from shield.faces.aligners.passes import SMALLEST
 from shield.faces.face import PORTRAIT_POINTS
 from shield.faces.landmarks import five_points, landmarks_of
-from shield.faces.templates import transformed
+from shield.faces.templates import templates, transformed
 from shield.photo import to_levels, to_tensor
 
 Pixels = NDArray[np.uint8]
@@ -321,6 +321,14 @@ def test_what_is_placed_on_a_face_is_there_when_the_face_is_cropped(side: int, d
     edge = 3 * SIZE // side + 2  # px of the crop: beyond the frame there is nothing
     inner = slice(edge, -edge)
     assert float((back - expected)[..., inner, inner].abs().max()) < 0.03
+
+
+@pytest.mark.parametrize("name", ["arcface_128", "ffhq_512"])
+def test_it_is_there_in_any_template(name: str) -> None:
+    face, crop, template = placed(200, 20, 150, 120), smooth_crop(), templates[name]
+    back = warp(place(crop, face, 500, 520, template), face, SIZE, template)
+    expected = torch.nn.functional.avg_pool2d(crop, 256 // SIZE)
+    assert float((back - expected)[..., 4:-4, 4:-4].abs().max()) < 0.03
 
 
 @pytest.mark.parametrize("side", [60, 400])

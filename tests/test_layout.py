@@ -36,7 +36,6 @@ MAY_USE = {
     "lpips": "errors photo weights",
     "starts": "errors faces region registry weights",
     "faces": "errors photo registry weights",
-    "swap": "faces surrogates weights",
     "surrogates": "errors faces files objectives photo registry torch_state weights",
     "flip": "",
     "diversity": "",
@@ -50,13 +49,14 @@ MAY_USE = {
     "disruption": "bounds channels device diversity faces frames objectives surrogates",
     "frames": "faces",
     "region": "faces photo",
+    "swap": "device errors faces photo region registry surrogates weights",
     "drawing": "faces photo",
     "detection": "errors faces files photo region registry surrogates torch_state weights",
     "recipe": "attacks bounds channels device errors objectives persons photo starts surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
     "verify": "bounds carriers channels detection device errors faces files formats frames lpips objectives photo "
-    "recipe region registry surrogates torch_state visibility weights",
+    "recipe region registry surrogates swap torch_state visibility weights",
     "results": "files photo verify",
     "search": "attacks bounds carriers channels device disruption errors faces frames lpips masking objectives "
     "persons photo recipe region surrogates",
@@ -67,7 +67,7 @@ MAY_USE = {
     "training": "attacks bounds channels detection device disruption errors faces frames lpips masking objectives "
     "recipe region registry starts surrogates swap torch_state weights",
     "bench": "attacks batch bounds channels detection device disruption errors faces frames lpips objectives photo "
-    "pipeline recipe region registry search shield starts surrogates training verify masking weights",
+    "pipeline recipe region registry search shield starts surrogates swap training verify masking weights",
     "cli": "shield",
     "page": "shield",
     "console": "",

@@ -147,8 +147,10 @@ def test_an_example_is_protected_end_to_end_with_the_bytes_of_the_api(visit, che
 
 def _the_result_is_complete(page, protection):
     pictures = page.locator(".manipulations img")
-    assert pictures.count() == 2 * len(protection.verification.manipulations)
-    assert all(image.get_attribute("alt").startswith("Simulated manipulation") for image in pictures.all())
+    assert pictures.count() == 2 * len(protection.verification.manipulations) + 3 * len(protection.verification.swaps)
+    assert all(
+        image.get_attribute("alt").startswith(("Simulated manipulation", "The donor ")) for image in pictures.all()
+    )
     page.wait_for_function("[...document.images].every(image => image.alt)")
     handle = page.locator("[data-testid=slider]")
     handle.focus()

@@ -2,8 +2,20 @@
 
 import typer
 
-from shield.bench import ablation, curve, detector, frames, persons, portraits, recognisers, samples, speed, start
+from shield.bench import (
+    ablation,
+    curve,
+    detector,
+    frames,
+    persons,
+    portraits,
+    recognisers,
+    samples,
+    speed,
+    start,
+    swaps,
+)
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run an experiment and print its table.")
-for _module in (ablation, curve, detector, frames, persons, portraits, recognisers, samples, speed, start):
+for _module in (ablation, curve, detector, frames, persons, portraits, recognisers, samples, speed, start, swaps):
     app.command(_module.__name__.rpartition(".")[2])(_module.main)

@@ -54,17 +54,18 @@ def _grid(photo: Tensor, matrix: Matrix, samples: int, width: int, height: int) 
     return torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1)[None]
 
 
-def place(crop: Tensor, face: Face, height: int, width: int) -> Tensor:
-    """The way back: a portrait crop (N, C, s, s) to where the face lies in a photo, (N, C, height, width); 0 around it.
+def place(crop: Tensor, face: Face, height: int, width: int, template: Template = PORTRAIT) -> Tensor:
+    """The way back: a crop (N, C, s, s) to where its frame lies in a photo, (N, C, height, width); 0 around it.
 
-    Where the face is smaller than the crop, the crop is first shrunk with an anti-aliasing filter.
+    Where the frame is smaller than the crop, the crop is first shrunk with an anti-aliasing filter.
     """
-    side = max(1, round(OVERSAMPLING * face.side))
+    frame = crop_matrix(face, template)
+    side = max(1, round(OVERSAMPLING * side_of(frame)))
     if side < crop.shape[-1]:
         crop = F.interpolate(crop, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
     # From the photo's own coordinates in [-1, 1] to px, to fractions of the crop, to the crop's in [-1, 1].
     photo = np.array([(width / 2, 0, width / 2), (0, height / 2, height / 2), (0, 0, 1)])
-    framed = np.linalg.inv(np.vstack([crop_matrix(face), (0, 0, 1)])) @ photo
+    framed = np.linalg.inv(np.vstack([frame, (0, 0, 1)])) @ photo
     matrix = torch.from_numpy(2 * framed[:2] - [(0, 0, 1), (0, 0, 1)]).to(crop).expand(len(crop), -1, -1)
     size = [*crop.shape[:2], OVERSAMPLING * height, OVERSAMPLING * width]
     grid = F.affine_grid(matrix, size, align_corners=False)

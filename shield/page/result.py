@@ -110,6 +110,12 @@ def _gallery(verification: shield.Verification) -> str:
     tiles = sorted(verification.manipulations, key=lambda tile: (tile.face, not known[tile.surrogate]))
     several = len(verification.report.faces) > 1
     parts = []
+    for face, swaps in itertools.groupby(verification.swaps, lambda swap: swap.face):
+        title = f"Face {face + 1}, face swap" if several else "Face swap"
+        cards = "".join(map(_swap_card, swaps))
+        parts.append(
+            f'<h4>{title} <span class="hint">this face on other people</span></h4><div class="cards">{cards}</div>'
+        )
     for (face, surrogate), group in itertools.groupby(tiles, lambda tile: (tile.face, tile.surrogate)):
         made = list(group)
         title = f"{f'Face {face + 1}, edited' if several else 'Edited'}: {', '.join(tile.edit for tile in made)}"
@@ -121,15 +127,30 @@ def _gallery(verification: shield.Verification) -> str:
 
 
 def _card(tile: shield.Manipulation) -> str:
-    state = "good" if tile.disrupted else "poor"
-    figures = "".join(
-        f"<figure>{picture(image, f'Simulated manipulation, {tile.edit}: {when} protection', TILE)}"
-        f"<figcaption>{when}</figcaption></figure>"
+    figures = [
+        _figure(image, f"Simulated manipulation, {tile.edit}: {when} protection", when)
         for image, when in zip(tile.pictures, ("before", "after"), strict=True)
-    )
-    outcome = f'<br><span class="hint">{tile.outcome}</span>' if tile.outcome else ""
-    words = f'{html.escape(tile.edit)} <span class="{state}">{tile.words}</span>{outcome}'
-    return f'<div class="card"><div class="pair">{figures}</div><p>{words}</p></div>'
+    ]
+    return _framed(figures, tile.edit, tile.words, tile.disrupted, tile.outcome)
+
+
+def _swap_card(swap: shield.ShownSwap) -> str:
+    donor, *made = swap.pictures
+    figures = [_figure(donor, f"The donor {swap.donor}, who does not exist", "donor")]
+    for image, when in zip(made, ("before", "after"), strict=True):
+        figures.append(_figure(image, f"Simulated manipulation, face swap with {swap.donor}: {when} protection", when))
+    return _framed(figures, swap.donor, swap.words[1], not swap.works[1])
+
+
+def _figure(image: Image.Image, text: str, caption: str) -> str:
+    return f"<figure>{picture(image, text, TILE)}<figcaption>{caption}</figcaption></figure>"
+
+
+def _framed(figures: Sequence[str], title: str, words: str, good: bool, outcome: str = "") -> str:
+    """Figures side by side over a line that says what they are."""
+    line = f'{html.escape(title)} <span class="{"good" if good else "poor"}">{words}</span>'
+    line += f'<br><span class="hint">{outcome}</span>' if outcome else ""
+    return f'<div class="card"><div class="pair">{"".join(figures)}</div><p>{line}</p></div>'
 
 
 Updates = dict[Component, Any]

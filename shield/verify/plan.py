@@ -7,8 +7,9 @@ from shield.channels import AS_SAVED, load_channel, verified
 from shield.frames import HELD as DRAWS
 from shield.surrogates import STUDENTS, judges
 from shield.surrogates import surrogates as known
+from shield.swap import ALIGNER, donors
 from shield.verify.frames import kinds
-from shield.verify.report import EXACT, FOUND, HELD, PROTECTED
+from shield.verify.report import EXACT, FOUND, HELD, PROTECTED, SOCIAL
 
 LEAST = 4  # draws of every face as saved, however many faces there are
 
@@ -25,6 +26,10 @@ class Plan:
     Controls are measured after ``controls``, in few draws and in the search's own frame after the same channels.
     Networks that the search did not see are measured as saved alone, in few draws, unless ``unseen`` wants all.
 
+    Swaps put the photo's face on ``donors`` (None: all where no surrogates are named, else none): the original's and
+    the controls' as saved, the protected photo's after the channels ``lent_after``. ``put_on``: so many of the donors'
+    faces are put on the original and on the protected photo.
+
     Raises RecipeError for an unknown name.
     """
 
@@ -37,6 +42,9 @@ class Plan:
     exact: tuple[str, ...] = (AS_SAVED,)
     found: tuple[str, ...] = (AS_SAVED,)
     controls: tuple[str, ...] = (AS_SAVED, "jpeg75")
+    donors: tuple[str, ...] | None = None
+    lent_after: tuple[str, ...] = (AS_SAVED, "jpeg75", SOCIAL)
+    put_on: int = 1
 
     def __post_init__(self) -> None:
         for name in self.surrogates or ():
@@ -46,6 +54,8 @@ class Plan:
             load_channel(name)
         for name in self.frames or ():
             kinds[name]
+        for name in self.donors or ():
+            donors[name]
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -57,6 +67,15 @@ class Plan:
     def sent_through(self) -> tuple[str, ...]:
         """The channels."""
         return verified() if self.channels is None else self.channels
+
+    @property
+    def lent_to(self) -> tuple[str, ...]:
+        """The donors; none where no frames are wanted in which swaps are made."""
+        if self.frames is not None and FOUND + ALIGNER not in self.frames:
+            return ()
+        if self.donors is None:
+            return tuple(donors) if self.surrogates is None else ()
+        return self.donors
 
     def narrowed(
         self,
@@ -75,7 +94,8 @@ class Plan:
     def among(self, faces: int) -> "Plan":
         """The plan for a photo of so many faces: they share the draws, so that each further one costs less."""
         held, few = max(min(LEAST, self.held), self.held // faces), max(1, self.few // faces)
-        return replace(self, held=held, few=few)
+        lent_to = self.lent_to[: max(1, len(self.lent_to) // faces)]
+        return replace(self, held=held, few=few, donors=lent_to)
 
     def rows(self, picture: str, channel: str, full: bool) -> Mapping[str, int]:
         """Kinds of frames in which a picture is measured after a channel, and how many draws of each.
@@ -90,6 +110,13 @@ class Plan:
         if picture == PROTECTED and channel in self.found:
             draws |= {kind: 1 for kind in kinds if kind.startswith(FOUND)}
         return {kind: count for kind, count in draws.items() if self.frames is None or kind in self.frames}
+
+    def swaps(self, picture: str) -> tuple[str, ...]:
+        """The channels after which a picture's faces are lent to donors."""
+        if not self.lent_to or AS_SAVED not in self.sent_through:
+            return ()
+        after = self.lent_after if picture == PROTECTED else (AS_SAVED,)
+        return tuple(channel for channel in after if channel in self.sent_through)
 
     def against_adversaries(self) -> Mapping[str, int]:
         """The same of what is measured after an adversary did its work."""

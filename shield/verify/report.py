@@ -19,6 +19,7 @@ CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
 EXACT, HELD, FOUND = "exact", "held", "found:"  # kinds of frames; the last one is followed by an aligner's name
 SOCIAL = "social"
 ORIGINAL, MANIPULATED, BROKEN = "original", "manipulated", "broken"
+SOURCE, TARGET = "source", "target"  # what the photo is to a face swap
 ENOUGH = 0.5  # share of the frames in which an edit that counts as disrupted is, or as a usable deepfake
 
 
@@ -89,6 +90,29 @@ class Detection:
 
 
 @dataclass(frozen=True)
+class Swap:
+    """One face swap, as a tool makes it of one picture after one channel.
+
+    ``role``: "source", the photo's face was put on the ``donor``'s picture, or "target", the donor's face on the photo.
+    ``picture``: "original", "protected", or a control. ``distances``: squared, by recogniser, from the face in the swap
+    to that of whom it should show, in the clean photo or in the donor's picture. ``known_by``: the recognisers that
+    know him. ``works``: at least two do. ``l2``, ``l2_mask``: of a target, from what the network makes of the original
+    in the same frame, on [-1, 1].
+    """
+
+    face: int
+    donor: str
+    role: str
+    picture: str
+    channel: str
+    distances: dict[str, float]
+    known_by: tuple[str, ...]
+    works: bool
+    l2: float | None = None
+    l2_mask: float | None = None
+
+
+@dataclass(frozen=True)
 class FaceReport:
     """One face: where it is, how visible its change is, and the same of the noise control.
 
@@ -127,6 +151,7 @@ class Report:
     hardened manipulators included; empty where nobody asked. ``weights``: sha256 by model. ``machine``: device,
     threads and precision, on which the last digits depend. ``seconds``: by phase. ``detections``: what the detector
     says of the photos and of their manipulations. ``reference``: another photo of the person, where one was given.
+    ``swaps``: what a face swap makes of them; empty where none was made.
     """
 
     schema: int
@@ -143,6 +168,7 @@ class Report:
     seconds: dict[str, float]
     detections: tuple[Detection, ...] = ()
     reference: FileReport | None = None
+    swaps: tuple[Swap, ...] = ()
 
     def __repr__(self) -> str:
         broken, total = _count(self.select(channel=AS_SAVED))
@@ -242,8 +268,7 @@ class Report:
         """The shortest sentence: how many manipulations break, and after what a social network does to photos.
 
         In the frames in which the fewest do. Of the manipulations that the search worked on; of the others in a
-        sentence of their own. Before it what recognisers still know, where they were asked, and what deepfakes are
-        still usable.
+        sentence of their own. Before it whom face swaps show, whom recognisers know, and what deepfakes are usable.
         """
         worked_on = self._worked_on()
         sentences = self._outcomes()
@@ -299,8 +324,9 @@ class Report:
         return "; ".join(parts) + "."
 
     def _outcomes(self) -> list[str]:
-        """What tools still do, a sentence on recognisers and one on editors, where there are any."""
-        sentences = [self.identity_sentence() if self._asked() else "", self.outcome_sentence()]
+        """What tools still do: a sentence each on face swaps, recognisers and editors, where there are any."""
+        swaps = self.swap_sentence() if self.lent(ORIGINAL) else ""
+        sentences = [swaps, self.identity_sentence() if self._asked() else "", self.outcome_sentence()]
         return [sentence for sentence in sentences if sentence]
 
     def _edits_sentence(self, worked_on: set[str]) -> str:
@@ -421,6 +447,48 @@ class Report:
             parts.append(f"fake it calls {_list(made)}")
         return "; ".join(parts) + "."
 
+    def lent(self, picture: str = PROTECTED, channel: str = AS_SAVED) -> tuple[Swap, ...]:
+        """The swaps that put the face of one picture, after one channel, on the donors on whom the original's works."""
+        rows = [swap for swap in self.swaps if swap.role == SOURCE]
+        clean = [row for row in rows if (row.picture, row.channel) == (ORIGINAL, AS_SAVED)]
+        if picture == ORIGINAL:
+            return tuple(clean)
+        working = {(row.face, row.donor) for row in clean if row.works}
+        return tuple(
+            row for row in rows if (row.picture, row.channel) == (picture, channel) and (row.face, row.donor) in working
+        )
+
+    def swap_sentence(self) -> str:
+        """Plain sentences on whom face swaps show, with the face of the original and of the protected photo; and on it.
+
+        Of the swaps that put it on the donors on whom the original's works.
+        """
+        clean = self.lent(ORIGINAL)
+        if not clean:
+            return "No face swap was made of this photo."
+        working = _works(clean)
+        start = f"A face swap made from this photo shows you in {_of(working, len(clean))} pictures"
+        if not working:
+            return f"{start}: there is nothing to protect from."
+        those = "of those " if working < len(clean) else "of "
+        parts = [f"{start}, made from the protected photo in {_works(self.lent()) or 'none'} {those}{working}"]
+        sent = dict.fromkeys(row.channel for row in self.swaps if row.picture == PROTECTED and row.channel != AS_SAVED)
+        if sent:
+            parts.append(
+                _list([f"after {load_channel(c).words} in {_works(self.lent(channel=c)) or 'none'}" for c in sent])
+            )
+        if noise := self.lent(NOISE):
+            parts.append(f"from noise of the same visibility in {_works(noise) or 'none'}")
+        return "; ".join(parts) + "." + self._target_sentence()
+
+    def _target_sentence(self) -> str:
+        """A sentence, after a space, on swaps that put another face on the photo; nothing where there are none."""
+        rows = [[row for row in self.swaps if (row.role, row.picture) == (TARGET, it)] for it in (ORIGINAL, PROTECTED)]
+        if not all(rows):
+            return ""
+        clean, protected = (f"{_of(_works(own), len(own))}" for own in rows)
+        return f" Another face put on this photo shows that person in {clean}, on the protected photo in {protected}."
+
     def _worked_on(self) -> set[str]:
         """The surrogates that the search worked on or, where that is not known, those that were measured in full."""
         seen = {effect.surrogate for effect in self.effects if effect.seen}
@@ -511,6 +579,14 @@ def _worst(verdicts: Iterable[str]) -> str:
 def _subject(effect: Effect) -> tuple[int, str, str]:
     """Which manipulation a row is of."""
     return effect.face, effect.surrogate, effect.edit
+
+
+def _works(swaps: Iterable[Swap]) -> int:
+    return sum(swap.works for swap in swaps)
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count or 'none'} of {total}"
 
 
 def _by_count(counts: Mapping[str, int]) -> str:

@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from shield.swap import SWAP
 from shield.verify.effects import Manipulation
 from shield.verify.mark import mark
+from shield.verify.swaps import ShownSwap
 
 AMPLIFICATION = 10
+SWAP_SIDE = 224  # px
 PHOTO_HEIGHT, GAP, CAPTION = 384, 12, 20
 INK, PAPER, BROKEN, WHOLE = (32, 32, 36), (250, 250, 248), (20, 110, 60), (170, 40, 30)
 MOST_FACES = 4
@@ -28,9 +31,16 @@ def difference(original: Pixels, protected: Pixels) -> Pixels:
 
 
 def contact_sheet(
-    original: Pixels, protected: Pixels, manipulations: Sequence[Manipulation], verdict: str
+    original: Pixels,
+    protected: Pixels,
+    manipulations: Sequence[Manipulation],
+    verdict: str,
+    swaps: Sequence[ShownSwap] = (),
 ) -> Image.Image:
-    """Original, protected photo and difference; below, per face and edit, the clean result over the broken one."""
+    """Original, protected photo and difference; below, per face and edit, the clean result over the broken one.
+
+    Then, per face and donor, a face swap.
+    """
     top = [(_small(original), "original"), (_small(protected), "protected")]
     top.append((_small(difference(original, protected)), f"difference x{AMPLIFICATION}"))
     rows = [_row([_captioned(image, text) for image, text in top])]
@@ -40,6 +50,13 @@ def contact_sheet(
             tiles = [m for m in manipulations if (m.face, m.surrogate) == (face, surrogate)]
             title = f"{surrogate}: made from the original (above), from the protected photo (below)"
             rows.append(_titled(title if len(shown) == 1 else f"Face {face + 1}, {title}", _pairs(tiles)))
+    lending = sorted({swap.face for swap in swaps})[:MOST_FACES]
+    for face in lending:
+        title = (
+            f"{SWAP}: other people (above) with this face, from the original (middle) and the protected photo (below)"
+        )
+        own = [swap for swap in swaps if swap.face == face]
+        rows.append(_titled(title if len(lending) == 1 else f"Face {face + 1}, {title}", _triples(own)))
     return _titled(verdict, _stack(rows), outer=GAP)
 
 
@@ -70,6 +87,20 @@ def _pairs(tiles: Sequence[Manipulation]) -> Image.Image:
         if tile.outcome:
             below = _captioned(below, tile.outcome)
         columns.append(_stack([_captioned(clean, tile.edit), below]))
+    return _row(columns)
+
+
+def _triples(swaps: Sequence[ShownSwap]) -> Image.Image:
+    """A column per donor: the donor, then the swap from the original over that from the protected photo."""
+    columns = []
+    for swap in swaps:
+        pictures = swap.pictures
+        for image in pictures:
+            image.thumbnail((SWAP_SIDE, SWAP_SIDE), Image.Resampling.LANCZOS)
+        texts = zip(
+            pictures, (swap.donor, *swap.words), (INK, *(WHOLE if w else BROKEN for w in swap.works)), strict=True
+        )
+        columns.append(_stack([_captioned(image, text, ink) for image, text, ink in texts]))
     return _row(columns)
 
 

@@ -27,6 +27,7 @@ from shield.photo import Photo, as_path, encode, open_photo, resaved
 from shield.recipe import Recipe
 from shield.region import Region, region_of, window_around
 from shield.surrogates import Surrogate, judges, load_hardened, load_surrogate
+from shield.swap import shipped_swap
 from shield.torch_state import own_torch_state
 from shield.verify.adversaries import on_regions
 from shield.verify.controls import sign_noise
@@ -34,8 +35,9 @@ from shield.verify.detections import measure_detections
 from shield.verify.effects import Manipulation, Wanted, face_crop, measure_effects, run, sendings
 from shield.verify.frames import Scene
 from shield.verify.plan import PLAN, Plan
-from shield.verify.report import NOISE, PROTECTED, RESAVED, SCHEMA, FaceReport, FileReport, Report
+from shield.verify.report import NOISE, ORIGINAL, PROTECTED, RESAVED, SCHEMA, FaceReport, FileReport, Report
 from shield.verify.sheet import contact_sheet, difference
+from shield.verify.swaps import ShownSwap, lendings, measure_swaps
 from shield.verify.visibility import FaceVisibility, face_visibility, photo_visibility
 from shield.weights import imported_models, manifest
 
@@ -54,6 +56,7 @@ class Verification:
     protected: NDArray[np.uint8]
     manipulations: tuple[Manipulation, ...]
     files: tuple[Path, ...] = ()
+    swaps: tuple[ShownSwap, ...] = ()
 
     def __repr__(self) -> str:
         return f"Verification({self.report!r}, {len(self.manipulations)} manipulations)"
@@ -61,7 +64,7 @@ class Verification:
     @cached_property
     def sheet(self) -> Image.Image:
         """The contact sheet."""
-        return contact_sheet(self.original, self.protected, self.manipulations, self.report.sentence())
+        return contact_sheet(self.original, self.protected, self.manipulations, self.report.sentence(), self.swaps)
 
     @cached_property
     def difference(self) -> Image.Image:
@@ -128,10 +131,10 @@ def verify_photo(
 ) -> Verification:
     """Measure what protection does, on two photos as they are in their files.
 
-    Surrogates are run on the original, on the protected photo and on two controls, after channels, in frames of several
-    kinds: ``plan`` says which; ``surrogates``, ``channels`` and ``frames`` narrow it to these names. With
-    ``adversaries`` they and the hardened manipulators are also run on the protected photo and on the original after
-    all that adversaries do. ``recipe``: how the photo was protected; without it, it is read from
+    Surrogates and a face swap are run on the original, on the protected photo and on two controls, after channels, in
+    frames of several kinds: ``plan`` says which; ``surrogates``, ``channels`` and ``frames`` narrow it to these names.
+    With ``adversaries`` surrogates and the hardened manipulators are also run on the protected photo and on the
+    original after all that adversaries do. ``recipe``: how the photo was protected; without it, it is read from
     NAME.shield.json beside the protected file where that belongs to it. ``faces``: in the original; found anew where
     not given, or the ``whole`` picture is taken as one region. ``flows``: what each face was bent by; read in that
     report where not given. ``reference``: another, unprotected photo of the person; recognisers then also say whether
@@ -175,14 +178,19 @@ def verify_photo(
     sent = {name: load_channel(name).within(long_side) for name in plan.sent_through}
     cleaned = {AS_SAVED: load_channel(AS_SAVED).apply} | on_regions(near) if adversaries else {}
     cleanable = {name: pictures[name] for name in (PROTECTED, RESAVED)}
-    tell = _counting(progress, len(sendings(pictures, sent, parts, wanted)) + len(cleanable) * len(cleaned))
+    network = shipped_swap(place) if plan.lent_to else None
+    lending = {ORIGINAL: shown} | pictures if network else {}
+    looks = len(sendings(pictures, sent, parts, wanted)) + len(lendings(lending, plan))
+    tell = _counting(progress, looks + len(cleanable) * len(cleaned))
     scene = Scene(shown, tuple(region.face for region in near))
     known = {} if other is None else _embedded(other, parts, place)
     measure = partial(measure_effects, scene, seen=seen, device=place, tell=tell, known=known)
     effects, manipulations = measure(pictures, sent, parts, wanted)
     manipulators = [*parts, *load_hardened(place)] if adversaries else []
     other_side, _ = measure(cleanable, cleaned, manipulators, lambda *row: plan.against_adversaries())
-    detections = measure_detections(before.pixels, after.pixels, faces, manipulations)
+    swaps, to_see = measure_swaps(scene, lending, sent, plan, network, place, tell) if network else ([], [])
+    made = [*manipulations, *(swap.manipulation for swap in to_see)]
+    detections = measure_detections(before.pixels, after.pixels, faces, made)
     report = Report(
         SCHEMA,
         recipe.settings() if recipe else None,
@@ -198,9 +206,10 @@ def verify_photo(
         {"verification": time.perf_counter() - began},
         tuple(detections),
         None if other is None else _file(other),
+        tuple(swaps),
     )
     files = tuple(photo.path for photo in (before, after) if photo.path is not None)
-    return Verification(report, before.pixels, after.pixels, tuple(manipulations), files)
+    return Verification(report, before.pixels, after.pixels, tuple(manipulations), files, tuple(to_see))
 
 
 @torch.no_grad()
