@@ -2,7 +2,7 @@
 
 LPIPS hardly minds them. Root mean square of the lightness between 2 and 10 px of a face of 512 px, where the original
 is smooth, over the same of the original: 1 where nothing changed, above 1 for new texture, below 1 where skin is
-smoothed. And stains, which are too broad for that: blotches on a forehead, a redrawn nose.
+smoothed. And stains, which are too broad for that: ripples and blotches on a forehead, a redrawn nose.
 """
 
 import torch
@@ -15,7 +15,8 @@ FINE, COARSE = 1.0, 5.0  # px: sigmas between which texture is seen
 AROUND = 8.0  # px: sigma over which the original's texture is averaged
 CENTRE, RADII = (0.5, 0.57), (0.2, 0.25)  # of the face in portrait framing: an ellipse from brows to chin
 WHOLE_CENTRE, WHOLE_RADII = (0.5, 0.52), (0.26, 0.36)  # the same from hair to chin
-BROAD = 4.0  # px: sigma from which a change of colour is a stain
+BROAD = 2.0  # px: sigma from which a change of colour is a stain
+BUSY = 1.0  # lightness, root mean square: texture beside which a change is seen half as well
 SMOOTH = 0.5  # share of the ellipse, the smoothest places, that counts as smooth
 
 
@@ -41,13 +42,17 @@ class Skin:
 
 
 def stains(before: Tensor, after: Tensor) -> Tensor:
-    """How far the colours of a face changed in blotches: root mean square, a differentiable scalar.
+    """How far the colours of a face changed where eyes are not busy with texture: a differentiable scalar.
 
-    Both are the aligned face in colours of which differences count, such as ``flip.perceived`` gives: (1, 3, s, s).
+    Root mean square over the face, where a place counts the less the more texture the original has there. Both are the
+    aligned face in colours of which differences count, such as ``flip.perceived`` gives: (1, 3, s, s).
     """
-    change = blur(after - before, BROAD * before.shape[-1] / SIDE)
-    inside = _ellipse(before, WHOLE_CENTRE, WHOLE_RADII)[:, 0]
-    return change.square().sum(1)[inside].mean().clamp(min=1e-12).sqrt()
+    scale = before.shape[-1] / SIDE
+    lightness = before[:, :1]
+    texture = blur((lightness - blur(lightness, COARSE * scale)).square(), AROUND * scale)
+    weights = _ellipse(before, WHOLE_CENTRE, WHOLE_RADII) / (1 + texture / BUSY**2)
+    change = blur(after - before, BROAD * scale).square().sum(1, keepdim=True)
+    return ((weights * change).sum() / weights.sum()).clamp(min=1e-12).sqrt()
 
 
 def _ellipse(face: Tensor, centre: tuple[float, float], radii: tuple[float, float]) -> Tensor:

@@ -6,11 +6,12 @@ Those of models/ come with shield; those of the user's model folder were importe
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from platformdirs import user_data_path
 from safetensors import SafetensorError
 from safetensors.torch import load
@@ -191,13 +192,16 @@ def load_tensors(name: str) -> dict[str, Tensor]:
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def load_network(network: Network, name: str, what: str) -> Network:
-    """The network with the weights of the model ``name``: evaluation mode, frozen. ``what``: the network, in words.
+def load_network(kind: Callable[[], Network], name: str, what: str) -> Network:
+    """A network of that kind with the weights of the model ``name``, frozen. ``what``: the network, in words.
 
     Raises WeightsError where the file is missing, altered or does not fit the network exactly.
     """
+    tensors = load_tensors(name)
+    with torch.random.fork_rng(devices=[]):  # a network is built of random weights before it gets its own
+        network = kind()
     try:
-        network.load_state_dict(load_tensors(name))
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         raise WeightsError(f"The weights of {name!r} do not fit {what} ({error}).") from error
     return network.eval().requires_grad_(False)

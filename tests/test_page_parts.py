@@ -267,7 +267,7 @@ def test_a_verdict_shows_its_reasons_and_is_no_html(monkeypatch):
 
 @pytest.mark.parametrize(("typed", "person"), [("", None), ("  ", None), (None, None), (" Ann ", "Ann")])
 def test_a_blank_person_of_the_page_is_nobody(typed, person):
-    widgets = {name: name for name in ("seed", "format", "person")}
-    values = {"seed": 0, "format": "", "person": typed, "strength": "balanced"}
+    widgets = {name: name for name in ("seed", "format", "person", "carriers")}
+    values = {"seed": 0, "format": "", "person": typed, "carriers": True, "strength": "balanced"}
     recipe = Settings.recipe(SimpleNamespace(widgets=widgets, strength="strength"), values)
     assert recipe == shield.Recipe(person=person)

@@ -19,6 +19,7 @@ from shield.photo import decode, encode, from_array, read, to_pixels, to_tensor
 from shield.region import Region, region_of
 from shield.surrogates import load_surrogate
 from shield.surrogates.stargan import EDITS
+from shield.swap.canvas import Canvas
 from shield.verify import Plan
 from shield.verify.effects import face_crop
 from shield.verify.visibility import face_visibility
@@ -417,6 +418,7 @@ def test_the_repr_of_a_result_is_a_line(tmp_path, small, protected):
     results += [shield.Outcome("me.jpg", protected), next(iter(shield.manifest().values()))]
     results += [shield.Quality("stargan", "test", "hair", 0.9, None, 3), shield.Framing(), BRIEF]
     results += [shield.ImportedEntry("mine", "mine.safetensors", "0" * 64, "MIT", "a.pth", 128, "", "", "", "0" * 64)]
+    results += [shield.ShownSwap(0, "man", Canvas(small, detect(small)[0]), small, small, (True, False))]
     public = {name for name in shield.__all__ if is_dataclass(getattr(shield, name))}
     assert {type(result).__name__ for result in results} >= public
     for result in results:

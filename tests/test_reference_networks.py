@@ -32,7 +32,7 @@ class Case:
 
 
 def load_dlib() -> RecogniserNet:
-    return load_network(RecogniserNet(), "dlib", "the recogniser")
+    return load_network(RecogniserNet, "dlib", "the recogniser")
 
 
 RECOGNISER = Case("dlib", load_dlib, 150, (128,), "face150.png", "identity_face150_png")

@@ -336,7 +336,7 @@ def test_blond_hair_is_lighter_than_black(edited: tuple[Tensor, Tensor]) -> None
 
 def test_the_recogniser_hands_faces_to_its_network_as_they_are(device: torch.device) -> None:
     surrogate = load_surrogate("dlib", device)
-    faces, network = noise(1, surrogate.size), load_network(RecogniserNet(), "dlib", "the recogniser")
+    faces, network = noise(1, surrogate.size), load_network(RecogniserNet, "dlib", "the recogniser")
     assert torch.equal(surrogate(faces)[:, 0], network(faces))
 
 

@@ -59,6 +59,7 @@ from shield.training.loop import Training, rate_factor, recipes, train
 from shield.training.posed import DARK, SEEN_IN_PART, moved_points, posed, where_changed
 from shield.training.stargan import ATTRIBUTES, HAIR, HARDENED_STEPS, StarGANRecipe, StarGANTraining, random_targets
 from shield.training.students import Kind, StudentRecipe, StudentTraining, seen, template_matrix
+from shield.training.swap import SwapRecipe, SwapTraining
 from shield.training.universal import CPU, HELD_OUT, LOOK, UniversalRecipe, UniversalTraining
 
 SIZE = 128  # px: half of it is the smallest that the critic's six strides leave a pixel of
@@ -90,6 +91,7 @@ OTHERS: dict[str, set[str]] = {  # and what they report
     "attributes": {"loss", "right"},
     "detector": {"loss", "real", "made"},
     "iresnet": {"loss", "held out"},
+    "swap": {"texture", "whole", "fool", "same", "sface"},
     "transformer": {"loss", "held out"},
     "universal": {"reached"},
 }
@@ -135,6 +137,9 @@ def any_training(name: str, **changes: Any) -> Training:
         return detector_training(**settings)
     if name in STUDENTS:
         return student_training(name, **settings)
+    if name == "swap":
+        tiny = {"batch": 2, "same": 1, "widths": (4, 4, 8, 8), "blocks": 1, "critic_width": 4}
+        return SwapTraining(SwapRecipe(**settings | tiny), face_set(4), CPU)
     if name == "universal":
         return UniversalTraining(UniversalRecipe(**settings | {"batch": 1}), face_set(size=64), [toy(1), toy(2)])
     return small(name, **changes)

@@ -26,7 +26,6 @@ from shield.verify import EXACT, HELD, PROTECTED
 JUDGE, EDITOR = "sface", "stargan"
 KNOWN, BROKEN = "SFace knows the person", "StarGAN broken"
 MEASURES = {"face LPIPS": "face_lpips", "FLIP": "flip"}
-PLAN = Plan(surrogates=(JUDGE, EDITOR), channels=(AS_SAVED,), frames=(HELD, EXACT), unseen=True, controls=())
 console = Console(width=140)
 
 # Of the picture, in px of a drawing that is then made smaller, so that lines are smooth.
@@ -54,6 +53,11 @@ def _settings(strength: Strength) -> dict[str, Any]:
 def _middle(one: float, other: float) -> float:
     middle = (one + other) / 2
     return round(middle) if isinstance(one, int) else middle
+
+
+def plan() -> Plan:
+    """What is measured at every strength."""
+    return Plan(surrogates=(JUDGE, EDITOR), channels=(AS_SAVED,), frames=(HELD, EXACT), unseen=True, controls=())
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def point(strength: str, reports: Sequence[Report], failed: int) -> Point:
 
 
 def _share(report: Report, frame: str, network: str) -> float:
-    """Of a report that PLAN made: it holds both networks in both kinds of frames."""
+    """Of a report that ``plan`` made: it holds both networks in both kinds of frames."""
     return share(report, PROTECTED, AS_SAVED, frame, network) or 0.0
 
 
@@ -171,7 +175,7 @@ def measured(photos: Sequence[Path], recipe: Recipe) -> tuple[list[Report], int]
     reports = list[Report]()
     for path in photos:
         try:
-            reports.append(protect(path, recipe, plan=PLAN).report)
+            reports.append(protect(path, recipe, plan=plan()).report)
         except (BoundError, FaceError) as error:
             console.print(f"{path.name}: {error}", markup=False, highlight=False)
     return reports, len(photos) - len(reports)

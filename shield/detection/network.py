@@ -44,4 +44,4 @@ def load_detector() -> DetectorNet:
 
     Raises WeightsError where the file is missing, altered or does not fit the network exactly.
     """
-    return load_network(DetectorNet(), "detector", "the detector's network")
+    return load_network(DetectorNet, "detector", "the detector's network")

@@ -52,4 +52,4 @@ def load_attributes() -> AttributeNet:
 
     Raises WeightsError where the file is missing, altered or does not fit the network exactly.
     """
-    return load_network(AttributeNet(), "attributes", "the attribute network")
+    return load_network(AttributeNet, "attributes", "the attribute network")

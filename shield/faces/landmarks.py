@@ -108,7 +108,7 @@ def load_landmarks() -> LandmarkNet:
 
     Raises WeightsError where the file is missing, altered or does not fit the network exactly.
     """
-    return load_network(LandmarkNet(), "landmarks68", "the landmark network")
+    return load_network(LandmarkNet, "landmarks68", "the landmark network")
 
 
 @lru_cache(maxsize=1)

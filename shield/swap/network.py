@@ -113,4 +113,4 @@ class SwapNet(nn.Module):
 @lru_cache(maxsize=2)
 def load_swap(device: torch.device) -> SwapNet:
     """The swap network on a device, loaded once. Raises WeightsError where its file is missing or altered."""
-    return load_network(SwapNet(), SWAP, "the swap network").to(device)
+    return load_network(SwapNet, SWAP, "the swap network").to(device)

@@ -65,7 +65,7 @@ def load_recogniser(entry: WeightsEntry, device: torch.device) -> Recogniser:
     if entry.file.endswith(ONNX):
         network = module_of(read_weights(entry.name))
     else:
-        network = load_network(NETWORKS[entry.name](), entry.name, "the recogniser")
+        network = load_network(NETWORKS[entry.name], entry.name, "the recogniser")
     return recogniser_of(entry, network).to(device)
 
 
