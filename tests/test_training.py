@@ -372,7 +372,7 @@ def test_what_is_no_manipulator_resumes_to_the_very_same_weights_too(name: str, 
     assert equal(again.state_dict(), whole.state_dict())
     weights = [load_file(tmp_path / name / "weights.safetensors") for name in ("half", "whole")]
     assert equal(*weights)
-    sheet = ["sheet.png"] if name == "universal" else []
+    sheet = ["sheet.png"] if name in ("swap", "universal") else []
     files = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert files == ["checkpoint.pt", *sheet, "weights.safetensors"]
 
