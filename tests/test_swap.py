@@ -13,8 +13,9 @@ from shield.faces import PORTRAIT, warp, whole_picture
 from shield.faces.templates import templates
 from shield.swap.network import IDENTITY, SIZE, TEMPLATE, SwapNet, face_core
 from shield.training.data import FaceSet
+from shield.training.framing import between, reframed
 from shield.training.loop import train
-from shield.training.swap import SwapRecipe, SwapTraining, between, reframed, relatives
+from shield.training.swap import SwapRecipe, SwapTraining, relatives
 
 CPU = torch.device("cpu")
 TINY = SwapRecipe(batch=2, same=1, steps=3, widths=(4, 4, 8, 8), blocks=1, critic_width=4)

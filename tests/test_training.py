@@ -51,6 +51,7 @@ from shield.training.cyclegan import CycleGANRecipe, CycleGANTraining
 from shield.training.data import SOURCES, BalancedSampler, FaceSet, load_faces, varied
 from shield.training.detector import DetectorRecipe, DetectorTraining, real_rows
 from shield.training.fakes import PROTECTED, RELATIVES, Fakes, relative
+from shield.training.framing import between
 from shield.training.ganimation import FURTHEST, GANimationRecipe, GANimationTraining, measured
 from shield.training.hardening import HARDENINGS, Hardening, changed
 from shield.training.histories import with_history
@@ -58,7 +59,7 @@ from shield.training.lessons import prepare
 from shield.training.loop import Training, rate_factor, recipes, train
 from shield.training.posed import DARK, SEEN_IN_PART, moved_points, posed, where_changed
 from shield.training.stargan import ATTRIBUTES, HAIR, HARDENED_STEPS, StarGANRecipe, StarGANTraining, random_targets
-from shield.training.students import Kind, StudentRecipe, StudentTraining, seen, template_matrix
+from shield.training.students import Kind, StudentRecipe, StudentTraining, seen
 from shield.training.swap import SwapRecipe, SwapTraining
 from shield.training.universal import CPU, HELD_OUT, LOOK, UniversalRecipe, UniversalTraining
 
@@ -465,18 +466,18 @@ def test_a_student_sees_the_teachers_frame_or_one_near_it() -> None:
     straight = torch.full((2, 8), 0.5)
     expected = warp(faces, whole_picture(128, 128), heads.SIZE, ARCFACE)
     inside = (..., slice(4, -4), slice(4, -4))
-    assert (seen(faces, straight, template_matrix()) - expected)[inside].abs().max() < 0.02
+    assert (seen(faces, straight, between(PORTRAIT, ARCFACE)) - expected)[inside].abs().max() < 0.02
     mirrored = straight.clone()
     mirrored[:, 4] = 1
-    assert (seen(faces, mirrored, template_matrix()) - expected.flip(3))[inside].abs().max() < 0.02
+    assert (seen(faces, mirrored, between(PORTRAIT, ARCFACE)) - expected.flip(3))[inside].abs().max() < 0.02
     away = straight.clone()
     away[:, :4] = torch.tensor([1.0, 0.25, 0.75, 0.0])
     frame = Reframing((FRAMES.shift, -FRAMES.shift / 2), 1 + FRAMES.scale / 2, -FRAMES.turn)
     moved = warp(faces, frame.of(whole_picture(128, 128)), heads.SIZE, ARCFACE)
-    near = seen(faces, away, template_matrix())
+    near = seen(faces, away, between(PORTRAIT, ARCFACE))
     assert (near - moved)[inside].abs().max() < 0.02
     away[:, 4] = 1
-    assert torch.allclose(seen(faces.flip(3), away, template_matrix()), near, atol=1e-4)
+    assert torch.allclose(seen(faces.flip(3), away, between(PORTRAIT, ARCFACE)), near, atol=1e-4)
     assert (moved - expected)[inside].abs().max() > 0.1
 
 
@@ -487,9 +488,9 @@ def test_a_student_sees_faces_softer_sharper_coarser_and_in_other_light() -> Non
     def changed(column: int, value: float) -> Tensor:
         drawn = straight.clone()
         drawn[:, column] = value
-        return seen(faces, drawn, template_matrix())
+        return seen(faces, drawn, between(PORTRAIT, ARCFACE))
 
-    plain = seen(faces, straight, template_matrix())
+    plain = seen(faces, straight, between(PORTRAIT, ARCFACE))
     assert changed(5, 0.9).mean() > plain.mean() + 0.05
     assert changed(6, 0.9).std() > plain.std() > changed(6, 0.1).std()
     assert changed(7, 0.9).std() > plain.std() > changed(7, 0.3).std() > changed(7, 0.1).std()

@@ -85,7 +85,80 @@ def _values(losses: Losses) -> dict[str, float]:
     return {name: float(term.detach()) for name, term in losses.items()}
 
 
-class AdversarialTraining(ABC):
+class CriticTraining:
+    """What a generator's training beside a critic is made of: networks, optimisers, the running average, the state.
+
+    Subclasses set ``generator``, ``critic``, ``average``, ``optimisers`` and ``rates`` by the names of what is trained,
+    and ``random``, where all random numbers come from; and say what a step is.
+    """
+
+    generator: nn.Module
+    critic: Critic
+    average: nn.Module
+    optimisers: dict[str, torch.optim.Optimizer]
+    rates: dict[str, float]
+    averaging: float
+    random: torch.Generator
+
+    def _descend(self, name: str, losses: Losses) -> None:
+        optimiser = self.optimisers[name]
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call,unused-ignore]
+        optimiser.step()
+
+    @torch.no_grad()
+    def _average(self, number: int) -> None:
+        # Early averages must not remember the random start.
+        keep = min(self.averaging, (1 + number) / (10 + number))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - keep)
+        for mean, value in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            mean.copy_(value)
+
+    def set_rate(self, factor: float) -> None:
+        """Scale the recipe's learning rates."""
+        for name, optimiser in self.optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = self.rates[name] * factor
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that resuming needs, random numbers included."""
+        networks = {name: getattr(self, name).state_dict() for name in (*self.optimisers, "average")}
+        optimisers = {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
+        return {"networks": networks, "optimisers": optimisers, "random": self.random.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        for name, network in state["networks"].items():
+            getattr(self, name).load_state_dict(network)
+        for name, optimiser in state["optimisers"].items():
+            self.optimisers[name].load_state_dict(optimiser)
+        self.random.set_state(state["random"].cpu())
+
+    def begin_with(self, weights: dict[str, Tensor]) -> int:
+        """Begin with a trained generator; whatever else is trained begins anew."""
+        for network in (self.generator, self.average):
+            network.load_state_dict({name: value.float() for name, value in weights.items()})
+        return 0
+
+    def export(self) -> dict[str, Tensor]:
+        """The finished weights: the average, float16; counters as they are."""
+        state = self.average.state_dict().items()
+        return {name: (v.half() if v.is_floating_point() else v).cpu().contiguous() for name, v in state}
+
+
+def hinge_losses(texture: Tensor, whole: Tensor, count: int) -> Losses:
+    """A critic's, of its scores of ``count`` real faces, as many made ones and the real ones beside wrong labels.
+
+    A real face beside others' labels is as wrong as a made one.
+    """
+    wrong = (F.relu(1 + whole[count : 2 * count]).mean() + F.relu(1 + whole[2 * count :]).mean()) / 2
+    return {
+        "texture": (F.relu(1 - texture[:count]).mean() + F.relu(1 + texture[count : 2 * count]).mean()) / 2,
+        "whole": (F.relu(1 - whole[:count]).mean() + wrong) / 2,
+    }
+
+
+class AdversarialTraining(CriticTraining, ABC):
     """The state of one training. Subclasses say what is asked for and how it is read."""
 
     def __init__(
@@ -104,6 +177,7 @@ class AdversarialTraining(ABC):
         """
         self.settings, self.data, self.labels = settings, data, labels
         self.edits, self.sampler, self.autocast = edits, sampler, autocast
+        self.random, self.averaging = sampler.generator, settings.averaging
         self.generator, self.critic = generator, Critic(settings.critic_width, labels.shape[1])
         self.reader = Reader(labels.shape[1])
         self.average = copy.deepcopy(generator).requires_grad_(False)
@@ -197,15 +271,10 @@ class AdversarialTraining(ABC):
         return given, given if hardening.critic else real
 
     def _critic_losses(self, real: Tensor, labels: Tensor, fake: Tensor, targets: Tensor, other: Tensor) -> Losses:
-        """Hinge losses; a real face beside ``other`` labels than its own is as wrong as a made one."""
-        count = len(real)
+        """Hinge losses on real faces, on made ones, and on real ones beside ``other`` labels than their own."""
         with self._precision():
             texture, whole = self.critic(torch.cat([real, fake, real]), torch.cat([labels, targets, other]))
-        wrong = (F.relu(1 + whole[count : 2 * count]).mean() + F.relu(1 + whole[2 * count :]).mean()) / 2
-        return {
-            "texture": (F.relu(1 - texture[:count]).mean() + F.relu(1 + texture[count : 2 * count]).mean()) / 2,
-            "whole": (F.relu(1 - whole[:count]).mean() + wrong) / 2,
-        }
+        return hinge_losses(texture, whole, len(real))
 
     def _precision(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.autocast)
@@ -215,50 +284,12 @@ class AdversarialTraining(ABC):
             readings: Tensor = self.reader(self.part(varied(faces, self.sampler.generator, self.settings.tint)))
         return readings.float()
 
-    def _descend(self, name: str, losses: Losses) -> None:
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call,unused-ignore]
-        optimiser.step()
-
     def _freeze(self, frozen: bool) -> None:
         """While the generator learns, the others' gradients would cost and be thrown away."""
         self.critic.requires_grad_(not frozen)
         self.reader.requires_grad_(not frozen)
 
-    @torch.no_grad()
-    def _average(self, number: int) -> None:
-        # Early averages must not remember the random start.
-        keep = min(self.settings.averaging, (1 + number) / (10 + number))
-        for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-            mean.lerp_(value, 1 - keep)
-
-    def set_rate(self, factor: float) -> None:
-        """Scale the recipe's learning rates."""
-        for name, optimiser in self.optimisers.items():
-            for group in optimiser.param_groups:
-                group["lr"] = self.rates[name] * factor
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that resuming needs, random numbers included."""
-        networks = {name: getattr(self, name).state_dict() for name in (*TRAINED, "average")}
-        optimisers = {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
-        return {"networks": networks, "optimisers": optimisers, "random": self.sampler.generator.get_state()}
-
     def begin_with(self, weights: dict[str, Tensor]) -> int:
         """Begin with a trained generator, past the steps at half size; critic and reader begin anew."""
-        for network in (self.generator, self.average):
-            network.load_state_dict({name: value.float() for name, value in weights.items()})
+        super().begin_with(weights)
         return min(self.settings.small_steps, self.steps)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        for name, network in state["networks"].items():
-            getattr(self, name).load_state_dict(network)
-        for name, optimiser in state["optimisers"].items():
-            self.optimisers[name].load_state_dict(optimiser)
-        self.sampler.generator.set_state(state["random"])
-
-    def export(self) -> dict[str, Tensor]:
-        """The finished weights: the average, float16."""
-        return {name: value.half() for name, value in self.average.state_dict().items()}

@@ -9,20 +9,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shield.device import fast_precision
-from shield.faces import crop_matrix, whole_picture
-from shield.faces.templates import ARCFACE
+from shield.faces.templates import ARCFACE, PORTRAIT
 from shield.frames import FRAMES
 from shield.surrogates import Surrogate, load_surrogate
 from shield.surrogates.recognisers.heads import SIZE, TEACHERS
 from shield.surrogates.recognisers.iresnet import IResNet
 from shield.surrogates.recognisers.transformer import FaceTransformer
 from shield.training.data import LIGHT, FaceSet
+from shield.training.framing import between
 from shield.training.lessons import prepare
 from shield.training.loop import recipes
 from shield.training.single import SingleTraining
@@ -63,7 +62,7 @@ class StudentTraining(SingleTraining):
         torch.manual_seed(recipe.seed)
         self.recipe, self.teachers, self.device = recipe, teachers, device
         self.faces = data.faces.to(device)
-        self.frame = template_matrix().to(device)
+        self.frame = between(PORTRAIT, ARCFACE).to(device)
         held = min(HELD_OUT, 1 + len(data) // 10)
         held_out = [number * len(data) // held for number in range(held)]
         self.rows = torch.tensor(sorted({*range(len(data))} - {*held_out}))
@@ -160,7 +159,7 @@ class StudentTraining(SingleTraining):
 def seen(faces: Tensor, drawn: Tensor, frame: Tensor) -> Tensor:
     """Faces (N, 3, s, s) in [0, 1] and portrait framing as a student sees them: (N, 3, SIZE, SIZE) in [0, 1].
 
-    ``frame``: its template's, see ``template_matrix``.
+    ``frame``: its template's in portrait framing, as ``between`` gives it.
 
     ``drawn``: (N, 8) in [0, 1): shift right and down, scale, turn, mirror, brightness, contrast, sharpness; at 0.5 all
     stays as it is. The coarse ones are the least sharp.
@@ -185,13 +184,6 @@ def _frames(frame: Tensor, x: Tensor, y: Tensor, scale: Tensor, turn: Tensor, mi
     frames = turned @ frame
     frames[:, :, 2] += 2 * FRAMES.shift * torch.stack([side * x, y], dim=1)
     return frames
-
-
-def template_matrix() -> Tensor:
-    """From the ArcFace frame to portrait framing, (2, 3), both in [-1, 1]."""
-    matrix = crop_matrix(whole_picture(1, 1), ARCFACE)
-    middle = matrix[:, :2] @ np.array([0.5, 0.5]) + matrix[:, 2]
-    return torch.from_numpy(np.column_stack([matrix[:, :2], 2 * middle - 1])).float()
 
 
 def _shipped(recipe: StudentRecipe, kind: Kind, data: FaceSet, device: torch.device) -> StudentTraining:

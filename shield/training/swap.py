@@ -10,7 +10,6 @@ with patterns that nobody else knows. dlib and fr_feature are not asked, so that
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,14 +18,15 @@ from torch.nn import functional as F
 from shield.device import fast_precision
 from shield.faces.landmarks import FRAMING, load_landmarks
 from shield.faces.landmarks import SIZE as LANDMARKS_SIZE
-from shield.faces.templates import PORTRAIT, Template, similarity
+from shield.faces.templates import PORTRAIT
 from shield.frames import FRAMES
 from shield.lpips import load_lpips
 from shield.surrogates.generator import blended
 from shield.surrogates.recognisers.recogniser import JUDGE, Recogniser, load_recogniser
 from shield.swap.network import BLOCKS, IDENTITY, SIZE, TEMPLATE, WIDTHS, SwapNet, face_core
-from shield.training.adversarial import BETAS, Critic
+from shield.training.adversarial import BETAS, Critic, CriticTraining, hinge_losses
 from shield.training.data import FaceSet
+from shield.training.framing import between, reframed
 from shield.training.loop import recipes
 from shield.weights import manifest
 
@@ -54,32 +54,20 @@ class SwapRecipe:
     perceptual: float = 4.0  # LPIPS, where the person is the target's own
     features: float = 2.0  # of the adversary: how much of the target's the result's are off by
     landmarks: float = 30.0  # mean distance in sides of the landmarks' frame
-    light: float = 2.0  # what is left of the result's and the target's colours at an eighth of the size
+    light: float = 2.0  # what is left of the result's and the target's colours at a sixteenth of the size
     calm: float = 0.3  # for painting outside the face
     seed: int = 0
 
 
-def between(seen: Template, wanted: Template) -> Tensor:
-    """The matrix (2, 3) for ``affine_grid`` that frames by one template a picture that is framed by another."""
-    matrix = torch.from_numpy(similarity(wanted.points, seen.points)).float()
-    turn, shift = matrix[:, :2], matrix[:, 2]
-    return torch.cat([turn, (turn.sum(1) + 2 * shift - 1)[:, None]], dim=1)
-
-
-def reframed(pictures: Tensor, matrices: Tensor, size: int) -> Tensor:
-    """Pictures (N, 3, s, s) in the frames of matrices (N, 2, 3) or one (2, 3) for all: (N, 3, size, size)."""
-    matrices = matrices.to(pictures).expand(len(pictures), 2, 3)
-    grid = F.affine_grid(matrices, [len(pictures), 3, size, size], align_corners=False)
-    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
-
-
-class SwapTraining:
+class SwapTraining(CriticTraining):
     """A generator, and an adversary that sees faces beside whom they show."""
+
+    generator: SwapNet
 
     def __init__(self, recipe: SwapRecipe, data: FaceSet, device: torch.device) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device, self.steps = recipe, device, recipe.steps
-        self.random = torch.Generator().manual_seed(recipe.seed)
+        self.random, self.averaging = torch.Generator().manual_seed(recipe.seed), recipe.averaging
         self.faces = data.faces.to(device)
         self.relatives = relatives(data.persons or ("",) * len(data))
         self.readers = [load_recogniser(manifest()[name], device) for name in READERS]
@@ -90,9 +78,10 @@ class SwapTraining:
         self.generator = SwapNet(recipe.widths, recipe.blocks).to(device).to(memory_format=layout)
         self.critic = Critic(recipe.critic_width, IDENTITY).to(device).to(memory_format=layout)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.rates = dict.fromkeys(TRAINED, recipe.learning_rate)
         self.optimisers = {
-            name: torch.optim.Adam(getattr(self, name).parameters(), recipe.learning_rate, BETAS, fused=True)
-            for name in TRAINED
+            name: torch.optim.Adam(getattr(self, name).parameters(), rate, BETAS, fused=True)
+            for name, rate in self.rates.items()
         }
         self._told: dict[str, float] = {}
 
@@ -142,15 +131,11 @@ class SwapTraining:
         return self._told
 
     def _taught(self, real: Tensor, own: Tensor, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        """The adversary's hinge losses; a real face beside somebody else's embedding is as wrong as a made one."""
-        count, others = len(real), own.roll(1, 0)
+        """The adversary's losses on real faces, on made ones, and on real ones beside somebody else's embedding."""
+        beside = LOUD * torch.cat([own, wanted, own.roll(1, 0)])
         with fast_precision(self.device):
-            texture, whole = self.critic(torch.cat([real, made, real]), LOUD * torch.cat([own, wanted, others]))
-        wrong = (F.relu(1 + whole[count : 2 * count]).mean() + F.relu(1 + whole[2 * count :]).mean()) / 2
-        return {
-            "texture": (F.relu(1 - texture[:count]).mean() + F.relu(1 + texture[count : 2 * count]).mean()) / 2,
-            "whole": (F.relu(1 - whole[:count]).mean() + wrong) / 2,
-        }
+            texture, whole = self.critic(torch.cat([real, made, real]), beside)
+        return hinge_losses(texture, whole, len(real))
 
     def _price(self, targets: Tensor, made: Tensor, kept: Tensor, wanted: Tensor) -> dict[str, Tensor]:
         """What the generator pays for pictures that are no photos, or in which the target does something else."""
@@ -189,45 +174,6 @@ class SwapTraining:
             losses[reader.name] = weight * (1 - F.cosine_similarity(read, known[sources.to(self.device)])).mean()
         return losses
 
-    def _descend(self, name: str, losses: dict[str, Tensor]) -> None:
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call,unused-ignore]
-        optimiser.step()
-
-    @torch.no_grad()
-    def _average(self, number: int) -> None:
-        keep = min(self.recipe.averaging, (1 + number) / (10 + number))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - keep)
-        for mean, value in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            mean.copy_(value)
-
-    def set_rate(self, factor: float) -> None:
-        """Scale the recipe's learning rate."""
-        for optimiser in self.optimisers.values():
-            for group in optimiser.param_groups:
-                group["lr"] = self.recipe.learning_rate * factor
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that resuming needs, random numbers included."""
-        networks = {name: getattr(self, name).state_dict() for name in (*TRAINED, "average")}
-        optimisers = {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
-        return {"networks": networks, "optimisers": optimisers, "random": self.random.get_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        for name, network in state["networks"].items():
-            getattr(self, name).load_state_dict(network)
-        for name, optimiser in state["optimisers"].items():
-            self.optimisers[name].load_state_dict(optimiser)
-        self.random.set_state(state["random"].cpu())
-
-    def begin_with(self, weights: dict[str, Tensor]) -> int:
-        """Begin with a trained generator."""
-        for network in (self.generator, self.average):
-            network.load_state_dict({name: value.float() for name, value in weights.items()})
-        return 0
-
     @torch.no_grad()
     def sheet(self, faces: Tensor) -> Tensor:
         """Target, source, swap, for faces (N, 3, s, s) in [-1, 1], each with the next one's: (N, 3, 3, 128, 128)."""
@@ -236,11 +182,6 @@ class SwapTraining:
         wanted = reader(reframed(sources, between(PORTRAIT, reader.framing), reader.size))[:, 0]
         targets, sources = (2 * reframed(x, between(PORTRAIT, TEMPLATE), SIZE) - 1 for x in (portraits, sources))
         return torch.stack([targets, sources, self.average(targets, wanted)], dim=1).cpu()
-
-    def export(self) -> dict[str, Tensor]:
-        """The finished weights: the average, float16; counters as they are."""
-        state = self.average.state_dict().items()
-        return {name: (v.half() if v.is_floating_point() else v).cpu().contiguous() for name, v in state}
 
 
 def relatives(persons: Sequence[str]) -> Tensor:
