@@ -1,5 +1,7 @@
 """From one template's frame to another's, for batches of faces that lie in one framing, on any device."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -7,6 +9,7 @@ from torch.nn import functional as F
 from shield.faces.templates import Template, similarity
 
 
+@lru_cache
 def between(seen: Template, wanted: Template) -> Tensor:
     """The matrix (2, 3) for ``affine_grid`` that frames by one template a picture that is framed by another."""
     matrix = torch.from_numpy(similarity(wanted.points, seen.points))
