@@ -10,7 +10,8 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from shield.separable import Kernel, separable
 
 PIXELS_PER_DEGREE = 3840 * math.pi / 180  # the authors' own: 67, of a monitor as wide as it is far, with 3840 px
 # Contrast sensitivity of the eye per opponent channel: a1, b1, a2, b2 of two Gaussians, in degrees.
@@ -61,10 +62,8 @@ def opponents(image: Tensor) -> Tensor:
 
 def filtered(channels: Tensor, pixels_per_degree: float) -> Tensor:
     """YCxCz as the eye resolves it, in Hunt-adjusted Lab (N, 3, H, W)."""
-    radius, kernels = _sensitivity(pixels_per_degree)
-    padded = F.pad(channels, (radius,) * 4, mode="replicate")
-    parts = zip(padded.split(1, 1), kernels, strict=True)
-    seen = [torch.stack([_blurred(part, kernel.to(part)) for kernel in own]).sum(0) for part, own in parts]
+    parts = zip(channels.split(1, 1), _sensitivity(pixels_per_degree), strict=True)
+    seen = [torch.stack([separable(part, down, right) for down, right in own]).sum(0) for part, own in parts]
     y, red, blue = torch.cat(seen, dim=1).unbind(1)
     y = (y + 16) / 116
     ratios = torch.stack([y + red / 500, y, y - blue / 200], dim=1)
@@ -72,15 +71,9 @@ def filtered(channels: Tensor, pixels_per_degree: float) -> Tensor:
     return _hunt(_lab(linear))
 
 
-def _blurred(plane: Tensor, kernel: Tensor) -> Tensor:
-    """(N, 1, H, W) through the outer product of the kernel (2, n) of columns and rows."""
-    down, right = kernel
-    return F.conv2d(F.conv2d(plane, right[None, None, None, :]), down[None, None, :, None])
-
-
 @lru_cache(maxsize=8)
-def _sensitivity(pixels_per_degree: float) -> tuple[int, list[list[Tensor]]]:
-    """The filters' radius in px and, per channel, the separable Gaussians (2, n) whose sum it is filtered by."""
+def _sensitivity(pixels_per_degree: float) -> list[list[tuple[Kernel, Kernel]]]:
+    """Per channel the separable Gaussians whose sum it is filtered by."""
     widest = max(b for _, b1, _, b2 in SENSITIVITY for b in (b1, b2))
     radius = math.ceil(3 * math.sqrt(widest / (2 * math.pi**2)) * pixels_per_degree)
     degrees = torch.arange(-radius, radius + 1, dtype=torch.float64) / pixels_per_degree
@@ -90,8 +83,13 @@ def _sensitivity(pixels_per_degree: float) -> tuple[int, list[list[Tensor]]]:
             (a * math.sqrt(math.pi / b), torch.exp(-((math.pi * degrees) ** 2) / b)) for a, b in ((a1, b1), (a2, b2))
         ]
         total = sum(weight * float(curve.sum()) ** 2 for weight, curve in curves)
-        kernels.append([torch.stack([weight / total * curve, curve]).float() for weight, curve in curves if weight])
-    return radius, kernels
+        parts = [(weight / total * curve, curve) for weight, curve in curves if weight]
+        kernels.append([(_kernel(down), _kernel(right)) for down, right in parts])
+    return kernels
+
+
+def _kernel(curve: Tensor) -> Kernel:
+    return tuple(curve.tolist())
 
 
 def _feature_difference(one: Tensor, other: Tensor, pixels_per_degree: float) -> Tensor:
@@ -109,14 +107,14 @@ def _features(lightness: Tensor, pixels_per_degree: float) -> tuple[Tensor, Tens
     radius = math.ceil(3 * deviation)
     x = torch.arange(-radius, radius + 1, dtype=torch.float64)
     curve = torch.exp(-(x**2) / (2 * deviation**2))
-    padded = F.pad(lightness, (radius,) * 4, mode="replicate")
     strengths = []
     for across in (-x * curve, (x**2 / deviation**2 - 1) * curve):
         # Positive and negative weights of the whole filter add up to one each.
         halves = [part * float(curve.sum()) for part in (across.clamp(min=0).sum(), -across.clamp(max=0).sum())]
         across = torch.where(across < 0, across / halves[1], across / halves[0])
-        one, other = (torch.stack(pair).to(lightness) for pair in ((curve, across), (across, curve)))
-        strengths.append((_blurred(padded, one).square() + _blurred(padded, other).square() + TINY**2).sqrt())
+        plain, changing = _kernel(curve), _kernel(across)
+        one, other = separable(lightness, plain, changing), separable(lightness, changing, plain)
+        strengths.append((one.square() + other.square() + TINY**2).sqrt())
     return strengths[0], strengths[1]
 
 

@@ -4,9 +4,13 @@ A change hides in hair, edges and texture and shows on smooth skin, walls and sk
 Foley 1980, Watson 1993).
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from shield.separable import Kernel, separable
 
 FULL_CONTRAST = 0.03  # local standard deviation of luminance, in [0, 1], that adds a full cap
 # Share of the change that may be colour: fine coloured grain is seen in dark hair where grey grain passes for hair.
@@ -32,10 +36,12 @@ def contrast_mask(image: Tensor, levels: int, smooth: int) -> Tensor:
 
 def blur(image: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of (N, C, H, W), kernel cut at 3 sigma, border replicated."""
+    kernel = _gaussian(sigma)
+    return separable(image, kernel, kernel)
+
+
+@lru_cache(maxsize=32)
+def _gaussian(sigma: float) -> Kernel:
     radius = max(1, round(3 * sigma))
-    offsets = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
-    kernel = torch.softmax(-offsets.square() / (2 * sigma**2), 0)
-    channels = image.shape[1]
-    padded = F.pad(image, (radius, radius, radius, radius), mode="replicate")
-    rows = F.conv2d(padded, kernel.expand(channels, 1, 1, -1), groups=channels)
-    return F.conv2d(rows, kernel[:, None].expand(channels, 1, -1, 1), groups=channels)
+    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    return tuple(torch.softmax(-offsets.square() / (2 * sigma**2), 0).tolist())
