@@ -10,6 +10,7 @@ from shield.bench import (
     persons,
     portraits,
     recognisers,
+    results,
     samples,
     speed,
     start,
@@ -17,5 +18,18 @@ from shield.bench import (
 )
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run an experiment and print its table.")
-for _module in (ablation, curve, detector, frames, persons, portraits, recognisers, samples, speed, start, swaps):
+for _module in (
+    ablation,
+    curve,
+    detector,
+    frames,
+    persons,
+    portraits,
+    recognisers,
+    results,
+    samples,
+    speed,
+    start,
+    swaps,
+):
     app.command(_module.__name__.rpartition(".")[2])(_module.main)
