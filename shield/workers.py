@@ -144,28 +144,27 @@ def _deaf() -> Iterator[None]:
 
 
 def _end(crew: Sequence[_Worker[Item]]) -> None:
-    """End processes: what they have begun to write they take back first."""
+    """End processes, which first take back what they have begun to write."""
     for worker in crew:
-        worker.connection.close()
-        if worker.task or not worker.ready:
-            worker.process.terminate()
+        worker.process.terminate()
     for worker in crew:
         worker.process.join(PATIENCE)
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()
+        worker.connection.close()
 
 
 def _serve(connection: "Connection[Any, Any]", work: Work[Item, Result], threads: int) -> None:
-    """The life of a process: work on what comes down the line until that is closed."""
+    """The life of a process: work on what comes down the line until it is told to end, or nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was begun is taken back
-    torch.set_num_threads(threads)
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was begun is taken back
+        torch.set_num_threads(threads)
         connection.send((READY, None))
         while True:
             connection.send(_answer(connection, work, connection.recv()))
-    except (EOFError, OSError, KeyboardInterrupt):  # nobody listens any more
+    except (EOFError, OSError, KeyboardInterrupt):
         return
 
 
