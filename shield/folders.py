@@ -106,17 +106,18 @@ class _Run:
     settings: str
     output: Path | None
     resume: bool
-    taken: set[tuple[Path, str]] = field(default_factory=set)
+    taken: set[tuple[str, str]] = field(default_factory=set)
     journals: dict[Path, Journal] = field(default_factory=dict)
 
     def begin(self, photo: str | Path, below: Path) -> Task[_Job] | Outcome[Saved]:
         """What is to be done on a photo, or what came of it already."""
         path = Path(photo)
         folder = path.parent if self.output is None else self.output / below
-        if (folder, path.name) in self.taken:
+        place = os.path.abspath(folder)
+        if (place, path.name) in self.taken:
             words = f"{photo} has the name of a photo that was written to {folder} before; write elsewhere."
             return Outcome(photo, error=PhotoError(words))
-        self.taken.add((folder, path.name))
+        self.taken.add((place, path.name))
         try:
             journal = self.journals[folder] = self.journals.get(folder) or Journal(folder)
         except PhotoError as error:
@@ -124,7 +125,7 @@ class _Run:
         if self.resume and (saved := journal.done(path, self.settings)):
             return Outcome(photo, saved)
         # IMG_1.HEIC and IMG_1.JPG ask one another's reports for their names: one is written after the other.
-        apart = str(folder / path.name.partition(".")[0]).lower()
+        apart = os.path.join(place, path.name.partition(".")[0]).lower()
         return Task(_Job(photo, folder, journal.files_of(path) if self.resume else frozenset()), apart)
 
     def end(self, job: _Job, outcome: Outcome[Saved]) -> Outcome[Saved]:

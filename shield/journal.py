@@ -27,6 +27,7 @@ class Journal:
         self._path = folder / NAME
         self._lines: dict[str, dict[str, Any]] = {}
         self._owners: dict[str, str] = {}  # the photo that a file was last written for
+        self._owned: dict[str, set[str]] = {}  # the same the other way round
         for line in self._read():
             self._keep(line)
 
@@ -41,8 +42,7 @@ class Journal:
 
     def files_of(self, photo: Path) -> frozenset[Path]:
         """The files that were written for the photo, and for no other since."""
-        name = self._name(photo)
-        return frozenset(self._path.parent / file for file, owner in self._owners.items() if owner == name)
+        return frozenset(self._path.parent / file for file in self._owned.get(self._name(photo), ()))
 
     def add(self, photo: Path, settings: str, came: Saved | ShieldError) -> None:
         """Append what came of a photo; when this returns, it is on the disk. Raises PhotoError where that fails."""
@@ -66,15 +66,19 @@ class Journal:
             return photo.absolute().as_posix()
 
     def _keep(self, line: dict[str, Any]) -> None:
-        self._lines[line["photo"]] = line
-        self._owners |= dict.fromkeys(line.get("saved", {}).get("files", {}), line["photo"])
+        photo = line["photo"]
+        self._lines[photo] = line
+        for file in line.get("saved", {}).get("files", {}):
+            self._owned.get(self._owners.get(file, photo), set()).discard(file)
+            self._owned.setdefault(photo, set()).add(file)
+            self._owners[file] = photo
 
     def _read(self) -> Iterator[dict[str, Any]]:
         try:
             lines = self._path.read_bytes().split(b"\n")
         except (FileNotFoundError, NotADirectoryError):
             return
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise PhotoError(f"The journal {self._path} cannot be read ({reason(error)}); move it away.") from error
         for text in lines:
             try:
