@@ -409,6 +409,20 @@ def test_ctrl_c_in_this_process_keeps_what_is_done(album: Path, search: Mock) ->
     assert search.call_count == 4
 
 
+def test_a_photo_that_is_named_twice_is_done_once(album: Path, search: Mock) -> None:
+    found = list(shield.protect_files(["album/a.png", album / "a.png", album / ".." / "album"], RECIPE))
+    assert [one.error is None for one in found] == [False, False, True, True, False]
+    assert "has the name of a photo that was written" in str(found[0].error)
+    assert search.call_count == 3
+
+
+@pytest.mark.parametrize("path", ["", "none.png", "nul\0/a.png", "nul\0", "n" * 300 + "/a.png", "n" * 300])
+def test_what_is_no_photo_is_an_outcome_and_leaves_no_journal(path: str, album: Path, search: Mock) -> None:
+    before = listing(album.parent)
+    (only,) = shield.protect_files([path], RECIPE, resume=True)
+    assert isinstance(only.error, shield.PhotoError) and listing(album.parent) == before
+
+
 @pytest.mark.parametrize("words", [{"workers": 0}, {"output": "none"}])
 def test_what_cannot_be_is_a_sentence(words: dict[str, object], album: Path, search: Mock) -> None:
     with pytest.raises(shield.InputError, match=r"choose at least 1|is not a folder"):
