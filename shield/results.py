@@ -81,6 +81,10 @@ class Saved:
     seconds: float
     earlier: bool = False
 
+    def __repr__(self) -> str:
+        names = [str(path) for path in self.files]
+        return f"Saved({names}, {self.verdict!r}, face_lpips={self.face_lpips:.3f}, earlier={self.earlier})"
+
     @classmethod
     def now(cls, protection: Protection, written: Sequence[Path], seconds: float) -> "Saved":
         """What was written just now; of the files what they hold."""

@@ -51,6 +51,9 @@ class Summary:
 
     rows: tuple[Row, ...]
 
+    def __repr__(self) -> str:
+        return f"Summary({self.sentence()})"
+
     @classmethod
     def of(cls, outcomes: Sequence[Outcome[Saved]]) -> "Summary":
         """The summary of these outcomes."""
@@ -58,6 +61,8 @@ class Summary:
 
     def sentence(self) -> str:
         """How many came out how, and how many an earlier run had done."""
+        if not self.rows:
+            return "No photos."
         counts = Counter(row.verdict for row in self.rows)
         earlier = sum(row.earlier for row in self.rows)
         parts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
