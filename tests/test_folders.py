@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -361,13 +362,14 @@ def test_a_process_that_cannot_begin_is_a_sentence(album: Path, forked: None, mo
 
 def test_the_bytes_are_the_same_with_every_number_of_workers(tmp_path: Path, small: NDArray[np.uint8]) -> None:
     recipe = shield.Recipe(steps=1, surrogates=("mobilefacenet",), carriers="pixels", transforms=shield.PLAIN)
+    plan = replace(plan_of("quick", recipe), held=2)
     found = dict[int, set[bytes]]()
     for count in (1, 2):
         folder = tmp_path / str(count)
         folder.mkdir()
         for number in range(2):
             Image.fromarray(small[number:]).save(folder / f"{number}.png")
-        outcomes = protected(folder, recipe=recipe, workers=count, plan=plan_of("quick", recipe))
+        outcomes = protected(folder, recipe=recipe, workers=count, plan=plan)
         assert set(names(outcomes).values()) == {"now"}
         found[count] = {path.read_bytes() for path in folder.glob("?.shield.png")}
         report = json.loads((folder / "0.shield.json").read_text())
