@@ -22,21 +22,24 @@ from shield.errors import (
     printable,
 )
 from shield.faces import Face, Framing
+from shield.folders import protect_files
 from shield.objectives import objectives as OBJECTIVES
 from shield.photo import WRITABLE, Photo, open_photo
 from shield.pipeline import protect
 from shield.quality import Quality, evaluate_models
 from shield.recipe import CARRIERS, CLASSES, PIXELS_ALONE, PLAIN, PRESETS, ROBUST, Recipe
-from shield.results import Protection
+from shield.results import Protection, Saved
 from shield.spelling import command_line, python_lines
 from shield.starts import starts as STARTS
+from shield.summary import Summary
 from shield.surrogates import Surrogate, import_model, import_recogniser, register_surrogate, remove_model
 from shield.surrogates import families as FAMILIES
 from shield.surrogates import judges as JUDGES
 from shield.surrogates import surrogates as SURROGATES
 from shield.training import recipes as RECIPES
 from shield.training import train_model
-from shield.verify import Manipulation, Plan, Report, ShownSwap, Verification, find_faces, verify_photo
+from shield.verify import EXTENTS as VERIFICATIONS
+from shield.verify import Manipulation, Plan, Report, ShownSwap, Verification, find_faces, plan_of, verify_photo
 from shield.weights import ImportedEntry, WeightsEntry, check_weights, imported_models, manifest
 
 __version__ = "0.1.0"
@@ -59,6 +62,7 @@ __all__ = [
     "ROBUST",
     "STARTS",
     "SURROGATES",
+    "VERIFICATIONS",
     "WRITABLE",
     "BoundError",
     "Face",
@@ -78,9 +82,11 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Report",
+    "Saved",
     "SearchError",
     "ShieldError",
     "ShownSwap",
+    "Summary",
     "Surrogate",
     "Verdict",
     "Verification",
@@ -99,10 +105,12 @@ __all__ = [
     "manifest",
     "open_photo",
     "outline",
+    "plan_of",
     "printable",
     "privacy",
     "protect",
     "protect_file",
+    "protect_files",
     "python_lines",
     "register_surrogate",
     "remove_model",

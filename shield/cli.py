@@ -14,7 +14,15 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
@@ -26,6 +34,7 @@ UNREACHED = (shield.BoundError, shield.SearchError)
 DEFAULT = Recipe()
 USAGE_ERROR = cast(type[Exception], typer.BadParameter.mro()[1])  # click's, which some typers hold under another name
 RECOGNISER = "recogniser"
+FULL = shield.VERIFICATIONS[-1]
 STREAM = "-"  # standard input or output, as on every command line
 T = TypeVar("T")
 
@@ -137,6 +146,32 @@ def protect(
     ] = None,
     person_key: Annotated[Path | None, typer.Option(help="The same, with what is in this file for a name.")] = None,
     reference: Reference = None,
+    verification: Annotated[
+        str,
+        typer.Option(
+            "--verify",
+            help=f"How much to measure: {', '.join(shield.VERIFICATIONS)}. Quick: what was searched, and the judges, "
+            "on the file as saved; no channels, no controls, no swaps.",
+        ),
+    ] = FULL,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Folders in folders too; --output mirrors them.")
+    ] = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Photos at once, each in a process of its own with as many --threads: the bytes stay the same. "
+            "Fastest where workers times threads are the processor's cores.",
+        ),
+    ] = 1,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Do only what the journals of earlier runs do not hold, or what has changed."),
+    ] = False,
+    summary: Annotated[
+        str | None, typer.Option(help="Write a row for every photo to this file, .csv or .json.")
+    ] = None,
     whole: Whole = False,
     force: Force = False,
     device: Device = DEFAULT.device,
@@ -146,7 +181,8 @@ def protect(
 ) -> None:
     """Protect every PHOTO, verify the saved file, and write NAME.shield.EXT, its report and a contact sheet.
 
-    What is wrong with one photo does not end the work on the others. Exit codes, the worst of all photos: 0 done;
+    What is wrong with one photo does not end the work on the others. Of several photos, every folder that results go
+    to keeps a journal (shield.journal.jsonl), from which --resume goes on. Exit codes, the worst of all photos: 0 done;
     1 not every manipulation breaks, or no change fits the bound (nothing is written then); 2 bad input.
     """
     with _reported():
@@ -170,9 +206,15 @@ def protect(
             device=device,
             person=_person(person, person_key),
         ).with_preset(preset)
-        protecting = Protecting(output, recipe, force, _is_alone(photos), as_json or quiet, reference)
-        protecting.check(photos, as_json)
-        code = _on_each(photos, protecting, as_json, quiet)
+        plan, silent = shield.plan_of(verification, recipe), as_json or quiet
+        if _is_alone(photos) and not resume and summary is None:
+            protecting = Protecting(output, recipe, force, silent, reference, plan)
+            protecting.check(photos, as_json)
+            code = _on_each(photos, protecting, as_json, quiet)
+        else:
+            album = Album(output, recipe, force, silent, reference, plan, recursive, workers, resume, summary)
+            album.check(photos)
+            code = _on_each(photos, album, as_json, quiet)
     raise typer.Exit(code)
 
 
@@ -248,14 +290,14 @@ def detect(
 
 
 class Job(Protocol[T]):
-    """What a command does to every photo."""
+    """What a command does to photos."""
 
-    def work(self, photo: str | Path) -> T:
+    def outcomes(self, photos: list[str]) -> Iterator[shield.Outcome[T]]:
         """Do it."""
         ...
 
     def tell(self, photo: str | Path, result: T) -> None:
-        """Say what came of it."""
+        """Say what came of one."""
         ...
 
     def entry(self, photo: str | Path, result: T) -> Any:
@@ -270,11 +312,16 @@ class Job(Protocol[T]):
         """The entries of all photos as one value."""
         ...
 
+    def conclude(self, outcomes: list[shield.Outcome[T]], silent: bool) -> None:
+        """Say, unless silent, what came of all."""
+        ...
+
 
 def _on_each(photos: list[str], job: Job[T], as_json: bool, quiet: bool) -> int:
     """Do a job on every photo and say what came of each; the worst exit code."""
-    worst, entries = DONE, list[Any]()
-    for outcome in shield.each_photo(photos, job.work):
+    worst, entries, outcomes = DONE, list[Any](), list[shield.Outcome[T]]()
+    for outcome in job.outcomes(photos):
+        outcomes.append(outcome)
         if outcome.error is not None or outcome.result is None:
             sentence, name = str(outcome.error), shield.printable(str(outcome.photo))
             _complain(sentence if name in sentence or _is_alone(photos) else f"{name}: {sentence}")
@@ -288,70 +335,155 @@ def _on_each(photos: list[str], job: Job[T], as_json: bool, quiet: bool) -> int:
             job.tell(outcome.photo, outcome.result)
     if as_json:
         typer.echo(json.dumps(job.gathered(entries), indent=2))
+    job.conclude(outcomes, as_json or quiet)
     return worst
 
 
 @dataclass(frozen=True)
 class Protecting:
-    """``shield protect`` on one photo after the other."""
+    """``shield protect`` on one photo."""
 
     output: str | None
     recipe: Recipe
     force: bool
-    alone: bool
     silent: bool
-    reference: str | None = None
-    names: set[str] = field(default_factory=set)
+    reference: str | None
+    plan: shield.Plan
 
     def check(self, photos: list[str], as_json: bool) -> None:
-        """Raise InputError where the results of these photos cannot go where they should."""
-        if self.alone and self._is_streamed(photos[0]):
+        """Raise InputError where the result cannot go where it should."""
+        if self._is_streamed(photos[0]):
             _check_stdout(as_json)
-        elif not self.alone and STREAM in (self.output, *photos):
-            raise shield.InputError("Standard input and output (-) are for one photo; name files for several.")
-        elif not self.alone and self.output is not None:
-            _check_folder(self.output)
 
-    def work(self, photo: str | Path) -> tuple[shield.Protection, list[Path]]:
-        """Protect a photo and write its files, or send it to standard output."""
-        _take_name(photo, self.output, self.names)
-        source, title = _source(photo), "" if self.alone else f"{shield.printable(str(photo))}: "
-        with _progress(self.silent, title) as progress:
+    def outcomes(self, photos: list[str]) -> Iterator[shield.Outcome[tuple[shield.Protection, list[Path]]]]:
+        """Protect the photo and write its files, or send it to standard output."""
+        return shield.each_photo(photos, self._work)
+
+    def _work(self, photo: str | Path) -> tuple[shield.Protection, list[Path]]:
+        source = _source(photo)
+        with _progress(self.silent) as progress:
             if not self._is_streamed(photo):
                 return shield.protect_file(
-                    source, self.output, self.recipe, progress, force=self.force, reference=self.reference
+                    source,
+                    self.output,
+                    self.recipe,
+                    progress,
+                    force=self.force,
+                    plan=self.plan,
+                    reference=self.reference,
                 )
-            protection = shield.protect(source, self.recipe, progress, reference=self.reference)
+            protection = shield.protect(source, self.recipe, progress, plan=self.plan, reference=self.reference)
         _send(protection.data)
         return protection, []
 
     def tell(self, photo: str | Path, result: tuple[shield.Protection, list[Path]]) -> None:
-        """Of one photo the table, of several a line each."""
+        """The table and the files."""
         protection, written = result
         stream = errors if self._is_streamed(photo) else console
-        if self.alone:
-            _show(protection.report, stream)
-        else:
-            _say(f"{photo}: {protection.report.sentence()}", stream)
+        _show(protection.report, stream)
         for path in written:
             _say(f"wrote {path}", stream)
 
     def entry(self, photo: str | Path, result: tuple[shield.Protection, list[Path]]) -> Any:
-        """Of one photo the report, of several the photo and the files as well."""
-        protection, written = result
-        report = json.loads(protection.report.to_json())
-        return report if self.alone else {"photo": str(photo), "files": [str(p) for p in written], "report": report}
+        """The report."""
+        return json.loads(result[0].report.to_json())
 
     def code(self, result: tuple[shield.Protection, list[Path]]) -> int:
         """Whether the goal is reached."""
         return _code(result[0].report)
 
     def gathered(self, entries: list[Any]) -> Any:
-        """The report of one photo by itself, several in a list."""
-        return entries[0] if self.alone else entries
+        """The report by itself."""
+        return entries[0]
+
+    def conclude(self, outcomes: list[shield.Outcome[Any]], silent: bool) -> None:
+        """Nothing: all is said."""
 
     def _is_streamed(self, photo: str | Path) -> bool:
         return self.output == STREAM or (self.output is None and photo == STREAM)
+
+
+@dataclass(frozen=True)
+class Album:
+    """``shield protect`` on several photos."""
+
+    output: str | None
+    recipe: Recipe
+    force: bool
+    silent: bool
+    reference: str | None
+    plan: shield.Plan
+    recursive: bool
+    workers: int
+    resume: bool
+    summary: str | None
+
+    def check(self, photos: list[str]) -> None:
+        """Raise InputError where the results of these photos cannot go where they should."""
+        if STREAM in (self.output, *photos):
+            raise shield.InputError("Standard input and output (-) are for one photo; name files for several.")
+        if self.output is not None:
+            _check_folder(self.output)
+        if self.summary is not None:
+            shield.Summary.check(self.summary, self.force or self.resume)
+        wanted, cores = self.workers * torch.get_num_threads(), os.cpu_count() or 1
+        if self.workers > 1 and wanted > cores and not self.silent:
+            _say(
+                f"{self.workers} workers begin {wanted} threads, for {cores} cores; fewer --threads are faster.", errors
+            )
+
+    def outcomes(self, photos: list[str]) -> Iterator[shield.Outcome[shield.Saved]]:
+        """Protect them and write their files."""
+        with _watched(self.silent) as (watch, finish):
+            for outcome in shield.protect_files(
+                photos,
+                self.recipe,
+                self.output,
+                recursive=self.recursive,
+                workers=self.workers,
+                resume=self.resume,
+                force=self.force,
+                plan=self.plan,
+                reference=self.reference,
+                watch=watch,
+            ):
+                finish(outcome.photo)
+                yield outcome
+
+    def tell(self, photo: str | Path, result: shield.Saved) -> None:
+        """A line, and one for every file."""
+        _say(f"{photo}: {'done before: ' if result.earlier else ''}{result.sentence}")
+        for path in () if result.earlier else result.files:
+            _say(f"wrote {path}")
+
+    def entry(self, photo: str | Path, result: shield.Saved) -> Any:
+        """The photo, the files and the report."""
+        files = list(result.files)
+        report = json.loads(files[1].read_text(encoding="utf-8"))
+        earlier = {"earlier": True} if result.earlier else {}
+        return {"photo": str(photo), "files": list(map(str, files)), "report": report} | earlier
+
+    def code(self, result: shield.Saved) -> int:
+        """Whether the goal is reached."""
+        return DONE if result.reached else NOT_REACHED
+
+    def gathered(self, entries: list[Any]) -> Any:
+        """A list."""
+        return entries
+
+    def conclude(self, outcomes: list[shield.Outcome[shield.Saved]], silent: bool) -> None:
+        """A table and how many came out how; the file that was asked for."""
+        summary = shield.Summary.of(outcomes)
+        if not silent:
+            table = Table(*map(_named, ("photo", "verdict", "face LPIPS", "s")), box=box.SIMPLE_HEAD, pad_edge=False)
+            for row in summary.rows:
+                numbers = (f"{row.face_lpips:.3f}", f"{row.seconds:.0f}") if row.files else ()
+                verdict = f"{row.verdict} (before)" if row.earlier else row.verdict
+                table.add_row(escape(shield.printable(row.photo)), verdict, *numbers)
+            console.print(table)
+            _say(summary.sentence())
+        if self.summary is not None:
+            summary.save(self.summary, self.force or self.resume)
 
 
 @dataclass(frozen=True)
@@ -372,8 +504,11 @@ class Detecting:
         elif self.overlay is not None and not self.alone:
             _check_folder(self.overlay)
 
-    def work(self, photo: str | Path) -> shield.Verdict:
-        """Judge a photo, and draw why."""
+    def outcomes(self, photos: list[str]) -> Iterator[shield.Outcome[shield.Verdict]]:
+        """Judge them, and draw why."""
+        return shield.each_photo(photos, self._work)
+
+    def _work(self, photo: str | Path) -> shield.Verdict:
         _take_name(photo, self.overlay, self.names)
         verdict = shield.detect(_source(photo), detector=self.detector, checks=self.checks)
         if self.overlay == STREAM:
@@ -399,6 +534,9 @@ class Detecting:
     def gathered(self, entries: list[Any]) -> Any:
         """A list, also of one."""
         return entries
+
+    def conclude(self, outcomes: list[shield.Outcome[shield.Verdict]], silent: bool) -> None:
+        """Nothing: all is said."""
 
 
 def _is_alone(photos: list[str]) -> bool:
@@ -638,18 +776,43 @@ def _use(threads: int | None) -> None:
 
 
 @contextmanager
-def _progress(silent: bool, title: str) -> Iterator[Callable[[int, int, float], None]]:
+def _progress(silent: bool) -> Iterator[Callable[[int, int, float], None]]:
     """A progress bar on stderr, as the callback that the search wants."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=errors, transient=True, disable=silent) as bar:
-        title = escape(title)
-        task = bar.add_task(f"{title}finding faces", total=None)
+        task = bar.add_task("finding faces", total=None)
 
         def update(step: int, steps: int, best: float) -> None:
             words = "verifying" if step == steps else f"searching, {best:.0%} of the goal"
-            bar.update(task, completed=step, total=steps, description=title + words)
+            bar.update(task, completed=step, total=steps, description=words)
 
         yield update
+
+
+@contextmanager
+def _watched(silent: bool) -> Iterator[tuple[Callable[[int, int, str | Path, float], None], Callable[[object], None]]]:
+    """Progress bars on stderr, over photos and within: the callback for steps, and the one for photos that are done."""
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    own = sys.stdout.isatty()  # then what is printed goes above the bars; else it goes where it was sent
+    with Progress(*columns, console=errors, transient=True, disable=silent, redirect_stdout=own) as bar:
+        whole, within, shares = bar.add_task("photos", total=None), dict[str, TaskID](), dict[str, float]()
+
+        def update(done: int, count: int, photo: str | Path, share: float) -> None:
+            name = str(photo)
+            if name not in within:
+                within[name] = bar.add_task("", total=1)
+            shares[name] = share
+            words = "verifying" if share == 1 else "searching" if share else "finding faces"
+            bar.update(within[name], completed=share, description=f"{escape(shield.printable(name))}: {words}")
+            progress = done + sum(shares.values())
+            bar.update(whole, completed=progress, total=count, description=f"{done} of {count} photos")
+
+        def finish(photo: object) -> None:
+            if (task := within.pop(str(photo), None)) is not None:
+                bar.remove_task(task)
+                del shares[str(photo)]
+
+        yield update, finish
 
 
 def _conclude(report: Report, written: list[Path], as_json: bool, quiet: bool, stream: Console) -> NoReturn:

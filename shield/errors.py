@@ -8,7 +8,7 @@ ShieldError
     WeightsError        a weight file is missing, altered or of another architecture (exit code 2)
     BoundError          the change cannot be kept within the bound (exit code 1)
     SearchError         the search broke down, for example a loss that is not a number (exit code 1)
-    ProcessError        torch would hang in this process, which was forked from another (exit code 2)
+    ProcessError        torch would hang in this process, which was forked, or no process can be begun (exit code 2)
 """
 
 import unicodedata
@@ -65,4 +65,4 @@ class SearchError(ShieldError):
 
 
 class ProcessError(ShieldError):
-    """torch would hang in this process."""
+    """torch would hang in this process, or none can be begun."""

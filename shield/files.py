@@ -1,5 +1,6 @@
 """The files of a result: what they are called, whether they may be written, and writing all of them or none."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -84,6 +85,14 @@ def _is_anothers(report: Path, side: str, name: str) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return True  # no report at all
     return bool(written != name)
+
+
+def fingerprint(path: Path) -> str:
+    """The sha256 of what a file holds; "" where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return ""
 
 
 # Checks

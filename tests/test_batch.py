@@ -10,41 +10,17 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from PIL import Image
+from stand_in import stand_in
 from typer.testing import CliRunner
 
 import shield
 from shield import batch
 from shield.cli import app
-from shield.photo import decode, encode, open_photo, output_format
-from shield.results import Protection, space_for
-from shield.verify import HELD, PROTECTED, Effect, Report, Verification
-from shield.verify.report import SCHEMA, FaceReport, FileReport
-from shield.verify.visibility import FaceVisibility, PhotoVisibility
+from shield.photo import decode, encode, open_photo
+from shield.results import space_for
 
 run = CliRunner().invoke
 ESCAPES = "\x1b[31mred\x9b0m\nshield: fine\u202e.jpg"
-
-
-def stand_in(source: Any, recipe: shield.Recipe | None = None, *_: object, **__: object) -> Protection:
-    """What protect() gives, without a search: red photos show no face, green ones keep to no bound."""
-    photo, recipe = open_photo(source), recipe or shield.Recipe()
-    level = photo.pixels[0, 0].tolist()
-    if level[0] > 200 > level[1]:
-        raise shield.FaceError(f"{photo.path or 'The photo'} shows no face.")
-    if level[1] > 200 > level[0]:
-        raise shield.BoundError("No change fits the bound.")
-    kind = output_format(photo, recipe.format)
-    data = encode(photo, kind)
-    names = [
-        FileReport(n, photo.sha256, kind, photo.width, photo.height) for n in (photo.path and photo.path.name, None)
-    ]
-    face = FaceReport(
-        (0, 0, 9, 9), 1.0, 9.0, FaceVisibility(0.01, {256: 0.01}, 0.01, 0.02, 1.0, 0.5, 0.2, 40.0, 0.99, 3), 0.01
-    )
-    effect = Effect(0, "stargan", "old", True, PROTECTED, "none", HELD, 1, 1.0, 0.05, 1.0, True, 1.0, 1.0, 1.0)
-    visible = PhotoVisibility(0.01, 40.0, 0.99, 3, 0)
-    report = Report(SCHEMA, recipe.settings(), *names, (face,), visible, (effect,), (), {}, {}, {}, {})
-    return Protection(photo, decode(data), data, Verification(report, photo.pixels, photo.pixels, ()))
 
 
 @pytest.fixture

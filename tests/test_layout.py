@@ -20,8 +20,8 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks batch bounds channels detection drawing errors faces objectives photo pipeline privacy quality "
-    "recipe results spelling starts surrogates training verify weights",
+    "shield": "attacks batch bounds channels detection drawing errors faces folders objectives photo pipeline privacy "
+    "quality recipe results spelling starts summary surrogates training verify weights",
     "errors": "",
     "objectives": "errors registry",
     "persons": "errors faces objectives surrogates weights",
@@ -64,6 +64,10 @@ MAY_USE = {
     "fit": "bounds carriers device errors photo recipe region visibility",
     "pipeline": "attacks device fit photo recipe region results search surrogates torch_state verify",
     "batch": "attacks errors files photo pipeline recipe results verify",
+    "workers": "errors",
+    "journal": "errors files photo results",
+    "folders": "attacks batch errors files journal photo recipe results verify weights workers",
+    "summary": "batch errors files photo results",
     "quality": "errors faces lpips photo surrogates torch_state training",
     "training": "attacks bounds channels detection device disruption errors faces frames lpips masking objectives "
     "recipe region registry starts surrogates swap torch_state weights",

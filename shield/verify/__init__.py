@@ -1,17 +1,20 @@
 """Verification on saved files, with real codecs and controls."""
 
 from shield.verify.effects import Manipulation
-from shield.verify.plan import PLAN, Plan
+from shield.verify.plan import EXTENTS, FULL, PLAN, QUICK, Plan, plan_of
 from shield.verify.report import EXACT, HELD, NOISE, PROTECTED, RESAVED, Detection, Effect, Report, Swap
 from shield.verify.swaps import ShownSwap
-from shield.verify.verification import Counted, Source, Verification, find_faces, verify_photo
+from shield.verify.verification import Counted, Source, Verification, find_faces, verify_photo, versions
 
 __all__ = [
     "EXACT",
+    "EXTENTS",
+    "FULL",
     "HELD",
     "NOISE",
     "PLAN",
     "PROTECTED",
+    "QUICK",
     "RESAVED",
     "Counted",
     "Detection",
@@ -24,5 +27,7 @@ __all__ = [
     "Swap",
     "Verification",
     "find_faces",
+    "plan_of",
     "verify_photo",
+    "versions",
 ]

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shield.channels import AS_SAVED, load_channel, verified
+from shield.errors import RecipeError
 from shield.frames import HELD as DRAWS
+from shield.recipe import Recipe
 from shield.surrogates import STUDENTS, judges
 from shield.surrogates import surrogates as known
 from shield.swap import ALIGNER, donors
 from shield.verify.frames import kinds
 from shield.verify.report import EXACT, FOUND, HELD, PROTECTED, SOCIAL
 
+QUICK, FULL = EXTENTS = ("quick", "full")  # how much may be measured, by name
 LEAST = 4  # draws of every face as saved, however many faces there are
 
 
@@ -124,3 +127,17 @@ class Plan:
 
 
 PLAN = Plan()
+
+
+def plan_of(extent: str, recipe: Recipe) -> Plan:
+    """The plan "full", or "quick": what a search by this Recipe was fitted to, and the judges, as saved in held frames.
+
+    Nothing else: no channels, controls, aligners or swaps. Raises RecipeError for another name.
+    """
+    if extent not in EXTENTS:
+        raise RecipeError(f"There is no verification named {extent!r}; choose {' or '.join(EXTENTS)}.")
+    if extent == FULL:
+        return PLAN
+    fitted = (*recipe.searched, *recipe.beginning.fitted_to)
+    asked = tuple(name for name in PLAN.asked if name in fitted or name in judges)
+    return Plan(asked, channels=(AS_SAVED,), frames=(HELD,), controls=())

@@ -11,6 +11,7 @@ from typing import Any
 from shield.carriers import Field
 from shield.channels import AS_SAVED, load_channel
 from shield.photo import FORMATS
+from shield.surrogates import judges
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
 SCHEMA = 6
@@ -349,8 +350,10 @@ class Report:
         if weak:
             parts.append(f"fewer after {_list(weak)}")
         frame = next(iter(self._judged()), HELD)
-        noise, _ = _count(row for row in self.select(NOISE, frame=frame) if row.surrogate in worked_on)
-        return "; ".join(parts) + f"; noise of the same visibility breaks {noise}."
+        noise, measured = _count(row for row in self.select(NOISE, frame=frame) if row.surrogate in worked_on)
+        if measured:
+            parts.append(f"noise of the same visibility breaks {noise}")
+        return "; ".join(parts) + "."
 
     def doubts(self) -> str:
         """A sentence, after a space, on every face that may be framed wrongly; nothing where there is none."""
@@ -501,9 +504,9 @@ class Report:
         }
 
     def _asked(self) -> set[str]:
-        """The recognisers that the search worked on, and those that no search asks but that were measured in full."""
+        """The recognisers that the search worked on, judges, and others that were measured in full."""
         recognisers = {effect.surrogate for effect in self.effects if effect.l2 is None}
-        return recognisers & (self._worked_on() | self._in_full())
+        return recognisers & (self._worked_on() | self._in_full() | {*judges})
 
     def _judged(self, channel: str = AS_SAVED) -> tuple[str, ...]:
         """The kinds of frames by which protection is judged: all that were measured, but for the upper limit."""

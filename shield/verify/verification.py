@@ -201,7 +201,7 @@ def verify_photo(
         tuple(effects),
         tuple(other_side),
         {name: entry.sha256 for name, entry in (manifest() | imported_models()).items()},
-        {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        versions(),
         _machine(place),
         {"verification": time.perf_counter() - began},
         tuple(detections),
@@ -262,6 +262,11 @@ def _recorded(path: Path, original: Photo, protected: Photo) -> Recorded | None:
 def _seen(recipe: Recipe) -> set[str]:
     """The surrogates that the change was fitted to: by the search, or long before it with what it began with."""
     return {*recipe.searched, *recipe.beginning.fitted_to}
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages on which what is measured depends, by name."""
+    return {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()}
 
 
 def _version(package: str) -> str:
