@@ -8,6 +8,7 @@ from shield.channels import channels as CHANNELS
 from shield.detection import Reason, Verdict, detect
 from shield.detection import detectors as DETECTORS
 from shield.detection.flaws import flaws as FLAWS
+from shield.doctor import Finding, examine
 from shield.drawing import outline
 from shield.errors import (
     BoundError,
@@ -67,6 +68,7 @@ __all__ = [
     "BoundError",
     "Face",
     "FaceError",
+    "Finding",
     "Framing",
     "ImportedEntry",
     "InputError",
@@ -98,6 +100,7 @@ __all__ = [
     "detect",
     "each_photo",
     "evaluate_models",
+    "examine",
     "find_faces",
     "import_model",
     "import_recogniser",

@@ -735,6 +735,23 @@ def train(
     _say(f"stopped at step {step}; weights and sample sheet are in {out}")
 
 
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say whether this installation works: versions, devices, weights, privacy, and a search of a few steps.
+
+    Exit codes: 0 all is as it should be; 2 something is not.
+    """
+    findings = list[shield.Finding]()
+    with _reported():
+        for finding in shield.examine():
+            findings.append(finding)
+            if not as_json:
+                _say(f"{'ok ' if finding.well else 'BAD'} {finding.about}: {finding.says}")
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    raise typer.Exit(DONE if all(finding.well for finding in findings) else BAD_INPUT)
+
+
 @app.callback(invoke_without_command=True)
 def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,

@@ -20,8 +20,8 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks batch bounds channels detection drawing errors faces folders objectives photo pipeline privacy "
-    "quality recipe results spelling starts summary surrogates training verify weights",
+    "shield": "attacks batch bounds channels detection doctor drawing errors faces folders objectives photo pipeline "
+    "privacy quality recipe results spelling starts summary surrogates training verify weights",
     "errors": "",
     "objectives": "errors registry",
     "persons": "errors faces objectives surrogates weights",
@@ -73,6 +73,7 @@ MAY_USE = {
     "recipe region registry starts surrogates swap torch_state weights",
     "bench": "attacks batch bounds channels detection device disruption errors faces frames lpips objectives photo "
     "pipeline recipe region registry search shield starts surrogates swap training verify masking weights",
+    "doctor": "device errors faces photo pipeline privacy recipe surrogates swap verify weights",
     "cli": "shield",
     "page": "shield",
     "console": "",

@@ -163,7 +163,6 @@ def table(results: Sequence[Result]) -> Iterator[str]:
         yield f"| {title} | {_mean(before)} | {_mean(noise)} | {' | '.join(cells)} |"
     yield _figures("face LPIPS", results, presets, lambda result: result.seen.get("face_lpips"))
     yield _figures("FLIP", results, presets, lambda result: result.seen.get("flip"))
-    yield _figures("seconds of the search", results, presets, lambda result: result.seconds.get("search"), ".0f")
 
 
 def _order(title: str) -> tuple[int, str]:

@@ -1,0 +1,124 @@
+"""Does this installation work? What is here, whether the weights are whole, and a search of a few steps."""
+
+import os
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from shield.device import computes_bfloat16
+from shield.errors import ShieldError
+from shield.faces.sampling import cut
+from shield.photo import decode, encode, from_array
+from shield.pipeline import protect
+from shield.privacy import TELEMETRY_OFF
+from shield.recipe import Recipe
+from shield.surrogates import judges, load_surrogate
+from shield.swap import donor, donors
+from shield.verify import Plan
+from shield.weights import check_weights, imported_models, manifest, user_models_folder
+
+PACKAGES = ("torch", "numpy", "pillow", "onnxruntime", "pillow-heif", "kornia", "lpips", "torchattacks")
+PAGE = "gradio"
+STEPS = 5  # of the search that is tried
+BRIEF = Plan(surrogates=(), channels=("none",), frames=("held",), controls=(), donors=())
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, what was found, and whether that is as it should be."""
+
+    about: str
+    says: str
+    well: bool = True
+
+
+def examine() -> Iterator[Finding]:
+    """One finding after the other; the last ones take some seconds. Raises nothing: what fails is a finding."""
+    for about, look in LOOKS.items():
+        try:
+            yield look(about)
+        except (ShieldError, RuntimeError, OSError) as error:
+            yield Finding(about, str(error), well=False)
+
+
+def _versions(about: str) -> Finding:
+    parts = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
+    return Finding(about, ", ".join(parts))
+
+
+def _page(about: str) -> Finding:
+    try:
+        return Finding(about, f"{PAGE} {version(PAGE)}")
+    except PackageNotFoundError:
+        return Finding(about, "not installed; the page needs pip install 'shield[page]', all else works without")
+
+
+def _processor(about: str) -> Finding:
+    fast = "computes in bfloat16" if computes_bfloat16(torch.device("cpu")) else "no bfloat16, so searches take longer"
+    return Finding(about, f"{platform.machine()}, {torch.get_num_threads()} threads of {os.cpu_count()}; {fast}")
+
+
+def _devices(about: str) -> Finding:
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        names.append("mps (taken where --device mps names it)")
+    return Finding(about, ", ".join(names) or "none; all runs on the processor")
+
+
+def _weights(about: str) -> Finding:
+    entries = manifest()
+    wrong = [sentence for name in entries if (sentence := check_weights(name)) is not None]
+    return Finding(about, " ".join(wrong) or f"{len(entries)} networks, every byte as it should be", well=not wrong)
+
+
+def _imported(about: str) -> Finding:
+    entries = imported_models()
+    wrong = [sentence for name in entries if (sentence := check_weights(name)) is not None]
+    names = ", ".join(entries) or "none"
+    return Finding(about, " ".join(wrong) or f"{names} (in {user_models_folder()})", well=not wrong)
+
+
+def _privacy(about: str) -> Finding:
+    on = [name for name, value in TELEMETRY_OFF.items() if os.environ.get(name) != value]
+    if on:
+        return Finding(about, f"telemetry is on: {', '.join(on)} were changed after shield was imported", well=False)
+    return Finding(about, "telemetry of all dependencies is off; photos stay on this machine")
+
+
+def _recognition(about: str) -> Finding:
+    """The judge has to know a face again after JPEG, and to tell another one from it."""
+    (name, *_), (one, other, *_) = judges, donors
+    judge = load_surrogate(name, torch.device("cpu"))
+    canvas = donor(one)
+    again = decode(encode(from_array(canvas.pixels), "jpeg", quality=75)).pixels
+    faces = (canvas.pixels, canvas.face), (again, canvas.face), (donor(other).pixels, donor(other).face)
+    seen = [judge(cut(pixels, face, judge.size, judge.framing)) for pixels, face in faces]
+    near, far = (float(judge.distance(other, seen[0])) / judge.threshold for other in seen[1:])
+    says = f"{name} finds a face {near:.2f} lines from itself after JPEG 75, and {far:.2f} from another person's"
+    return Finding(about, says, well=near < 1 < far)
+
+
+def _search(about: str) -> Finding:
+    """A few steps on a face that ships, and from these how long a default search takes."""
+    recipe = replace(Recipe(), steps=STEPS, format="png")
+    canvas = donor(next(iter(donors)))
+    protection = protect(canvas.pixels, recipe, plan=BRIEF)
+    seconds = protection.report.seconds["search"] * Recipe().steps / STEPS
+    kept = bool(protection.report.bound_kept)
+    return Finding(about, f"works; a default search takes about {seconds:.0f} s here", well=kept)
+
+
+LOOKS: dict[str, Callable[[str], Finding]] = {
+    "versions": _versions,
+    "page": _page,
+    "processor": _processor,
+    "accelerators": _devices,
+    "models": _weights,
+    "your models": _imported,
+    "privacy": _privacy,
+    "recognition": _recognition,
+    "search": _search,
+}
