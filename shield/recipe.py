@@ -58,8 +58,8 @@ class Recipe:
     """What to do to a photo. Same Recipe, photo, processor and number of threads: same bytes.
 
     ``face_lpips``, ``flip``: the bounds on every face's LPIPS and mean FLIP in the saved file. ``loudest``, ``skin``,
-    ``stains``: what the search keeps FLIP's 99th percentile, the skin ratio and broad changes of colour to; irises
-    keep theirs. Of all of these but LPIPS what the warp does counts not. ``warp``: how far a point may
+    ``stains``: what the search keeps FLIP's 99th percentile, the skin ratio and broad changes of colour to; a face
+    keeps its colours. Of all of these but LPIPS what the warp does counts not. ``warp``: how far a point may
     move, in sides of the face's frame; the expression stays.
     ``levels``: the largest change of a value before encoding, in 8-bit levels. ``carriers``: how the change is written,
     as a "warp" of the face (where the search asks recognisers) and as "pixels". ``bound``: the shape of a change within

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import Allowed, Band, Begun, Bound, Grey, InIrises, Limits, Steered, Visible, bounds
+from shield.bounds import Allowed, Band, Begun, Bound, Grey, Greyed, Limits, Steered, Visible, bounds
 from shield.carriers import Change, bent, search_flow
 from shield.channels import Codec, Pixels, Transform, View, road
 from shield.device import pick_device
@@ -40,7 +40,7 @@ class Task:
     format: str
 
 
-IDENTITY = 20.0  # weight of the recognisers' door beside a manipulator's: what is left of the limits is for editors
+IDENTITY = 100.0  # weight of the recognisers' door beside a manipulator's: what is left of the limits is for editors
 FAR = 2.0  # goal of that door, in thresholds: what searched recognisers lose by far, others lose as well
 FLOW_STEPS = 5  # steps of the whole search to one of the warp, before them
 
@@ -119,7 +119,7 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor, unbent
     bound = bounds[recipe.bound](working, limits)
     if not (recipe.steered and recipe.searched):
         return bound
-    bound = InIrises.of(Band(bound, working, face.side), working, face)
+    bound = Greyed.of(Band(bound, working, face.side), working, face)
     allowed = Allowed(recipe.face_lpips, recipe.flip, recipe.loudest, recipe.skin, recipe.stains)
     return Steered(bound, Visible(working, face, allowed, load_lpips(working.device), unbent))
 

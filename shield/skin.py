@@ -55,6 +55,11 @@ def stains(before: Tensor, after: Tensor) -> Tensor:
     return ((weights * change).sum() / weights.sum()).clamp(min=1e-12).sqrt()
 
 
+def oval(side: int) -> Tensor:
+    """A face from hair to chin in portrait framing: 1 inside and 0 outside, (1, 1, side, side)."""
+    return _ellipse(torch.empty(1, 1, side, side), WHOLE_CENTRE, WHOLE_RADII).float()
+
+
 def _ellipse(face: Tensor, centre: tuple[float, float], radii: tuple[float, float]) -> Tensor:
     """Which pixels of the face lie inside, (1, 1, s, s)."""
     steps = (torch.arange(face.shape[-1], device=face.device) + 0.5) / face.shape[-1]

@@ -5,7 +5,7 @@ from shield.bounds.band import Band
 from shield.bounds.begun import Begun
 from shield.bounds.bound import Bound, Limits, Steered, bounds
 from shield.bounds.grey import Grey, as_grey
-from shield.bounds.irises import InIrises
+from shield.bounds.greyed import Greyed
 from shield.bounds.linf import Linf
 from shield.bounds.lpips import FaceLpips, LpipsBound
 from shield.bounds.visible import LOUDEST, Allowed, Visible, shrinkage
@@ -18,7 +18,7 @@ __all__ = [
     "Bound",
     "FaceLpips",
     "Grey",
-    "InIrises",
+    "Greyed",
     "Limits",
     "Linf",
     "LpipsBound",

@@ -1,7 +1,8 @@
-"""Irises keep their colour: there a change is grey.
+"""A face keeps its colours: there a change is light and shade alone.
 
-Kept where it is made, not weighed against everything else: a limit on so small a place would draw the whole change back
-to obey it.
+Skin or an iris that turns red or green is seen before anything else, and FLIP takes colour for cheap; recognisers go by
+light and shade, so that what is left does more against those that no search asked. Kept where it is made, not weighed
+against everything else: a limit on so small a place as an iris would draw the whole change back to obey it.
 """
 
 from dataclasses import dataclass
@@ -9,12 +10,15 @@ from dataclasses import dataclass
 from torch import Generator, Tensor
 
 from shield.bounds.bound import Bound
-from shield.faces import Face
+from shield.faces import Face, place
 from shield.irises import radii
+from shield.skin import oval
+
+SIDE = 256  # of the oval that is laid over a face, px
 
 
 @dataclass(frozen=True)
-class InIrises:
+class Greyed:
     """``bound``, with changes to ``original`` (1, 3, H, W) that are the same in every channel ``inside``, (H, W)."""
 
     bound: Bound
@@ -22,15 +26,17 @@ class InIrises:
     inside: Tensor
 
     @classmethod
-    def of(cls, bound: Bound, original: Tensor, face: Face) -> "InIrises":
-        """Around the eyes of the face that the original shows."""
-        return cls(bound, original, radii(face.points[:2], face.side, original).amin(0) < 1)
+    def of(cls, bound: Bound, original: Tensor, face: Face) -> "Greyed":
+        """In the face that the original shows, from hair to chin, and around its eyes."""
+        height, width = original.shape[-2:]
+        skin = place(oval(SIDE).to(original), face, height, width)[0, 0] > 0.5
+        return cls(bound, original, skin | (radii(face.points[:2], face.side, original).amin(0) < 1))
 
     def start(self, share: float, generator: Generator) -> Tensor:
         return self._kept(self.bound.start(share, generator))
 
     def step(self, direction: Tensor, share: float) -> Tensor:
-        return self.bound.step(direction, share)
+        return self.bound.step(direction.mean(1, keepdim=True).where(self.inside, direction), share)
 
     def project(self, image: Tensor) -> Tensor:
         return self._kept(self.bound.project(image))
