@@ -146,8 +146,9 @@ def protect(
 ) -> None:
     """Protect every PHOTO, verify the saved file, and write NAME.shield.EXT, its report and a contact sheet.
 
-    What is wrong with one photo does not end the work on the others. Exit codes, the worst of all photos: 0 done;
-    1 not every manipulation breaks, or no change fits the bound (nothing is written then); 2 bad input.
+    What is wrong with one photo does not end the work on the others. Exit codes, the worst of all photos: 0
+    protected; 1 something that the search worked against still works as saved or after a social network, or no change
+    fits the bound (nothing is written then); 2 bad input.
     """
     with _reported():
         _use(threads)
@@ -194,7 +195,8 @@ def verify(
 ) -> None:
     """Measure on two files what protection does: every surrogate, after everything the web does, with controls.
 
-    Exit codes: 0 every manipulation breaks; 1 some do not, or the bound is not kept; 2 bad input.
+    Exit codes: 0 protected; 1 something that the search worked against still works, or the bound is not kept; 2 bad
+    input.
     """
     with _reported():
         _use(threads)
@@ -332,7 +334,7 @@ class Protecting:
         if self.alone:
             _show(protection.report, stream)
         else:
-            _say(f"{photo}: {protection.report.sentence()}", stream)
+            _say(f"{photo}: {protection.report.lead()}", stream)
         for path in written:
             _say(f"wrote {path}", stream)
 
@@ -668,7 +670,8 @@ def _code(report: Report) -> int:
 
 
 def _show(report: Report, stream: Console) -> None:
-    stream.print(_table("disrupted", report))
+    stream.print(escape(report.lead()), highlight=False)
+    stream.print(_doors(report))
     face = report.worst_face.visibility
     bound = f" (bound {report.recipe['face_lpips']:g})" if report.recipe else ""
     faces = "one face" if len(report.faces) == 1 else f"{len(report.faces)} faces, the worst"
@@ -679,24 +682,46 @@ def _show(report: Report, stream: Console) -> None:
     )
     for note in report.original.notes:
         stream.print(escape(note), highlight=False)
-    stream.print(escape(report.sentence()), highlight=False)
-    if report.reference:
-        stream.print(escape(report.reference_sentence()), highlight=False)
-    stream.print(escape(report.detector_sentence()), highlight=False)
+    sentences = report.details() + ([report.reference_sentence()] if report.reference else [])
+    for sentence in [*sentences, report.detector_sentence()]:
+        stream.print(escape(sentence), highlight=False)
+    if _fits("broken", report):
+        stream.print(_table("broken", report))
     if report.adversaries:
-        stream.print(_table("disrupted after", report.other_side))
+        stream.print(_table("broken after", report.other_side))
         stream.print(escape(report.adversary_sentence()), highlight=False)
         stream.print(escape(report.undo_sentence()), highlight=False)
+
+
+def _doors(report: Report) -> Table:
+    """What still works, by way into the photo; narrow enough for every terminal."""
+    (title, *heads), rows = report.door_table()
+    columns = [Column(title, overflow="fold"), *(Column(head, overflow="fold", justify="right") for head in heads)]
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _widths(title: str, report: Report) -> list[int]:
+    """Of the longest word in every column of the table of shares."""
+    names = " ".join((title, *report.row_titles())), *report.table()
+    return [max(map(len, name.split())) for name in names]
+
+
+def _fits(title: str, report: Report) -> bool:
+    """Whether no word of that table has to be broken."""
+    words = _widths(title, report)
+    return sum(words) + len(words) < console.width
 
 
 def _table(title: str, report: Report) -> Table:
     """Share of (face x edit x frame): a row per channel and kind of frames, a column per surrogate and control."""
     columns = report.table()
-    words = [max(map(len, name.split())) for name in (" ".join((title, *report.row_titles())), *columns)]
-    fits = sum(words) + len(words) < console.width  # then no word is broken; else the narrowest column is still whole
+    fits = _fits(title, report)  # then no word is broken; else the narrowest column is still whole
     heads = [
         Column(name, min_width=width if fits else None, overflow="fold")
-        for name, width in zip((title, *columns), words, strict=True)
+        for name, width in zip((title, *columns), _widths(title, report), strict=True)
     ]
     table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for row in report.row_titles():

@@ -9,7 +9,7 @@ from shield.surrogates import STUDENTS, judges
 from shield.surrogates import surrogates as known
 from shield.swap import ALIGNER, donors
 from shield.verify.frames import kinds
-from shield.verify.report import EXACT, FOUND, HELD, PROTECTED, SOCIAL
+from shield.verify.rows import EXACT, FOUND, HELD, PROTECTED, SOCIAL
 
 LEAST = 4  # draws of every face as saved, however many faces there are
 

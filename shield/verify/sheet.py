@@ -1,6 +1,7 @@
 """The contact sheet: what was changed, and what manipulators make of it. Every manipulated picture is marked."""
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from shield.verify.swaps import ShownSwap
 AMPLIFICATION = 10
 SWAP_SIDE = 224  # px
 PHOTO_HEIGHT, GAP, CAPTION = 384, 12, 20
-INK, PAPER, BROKEN, WHOLE = (32, 32, 36), (250, 250, 248), (20, 110, 60), (170, 40, 30)
+INK, PAPER, STOPPED, WHOLE = (32, 32, 36), (250, 250, 248), (20, 110, 60), (170, 40, 30)
 MOST_FACES = 4
 STRIP = 64  # rows of a photo made smaller
 
@@ -83,9 +84,7 @@ def _pairs(tiles: Sequence[Manipulation]) -> Image.Image:
     columns = []
     for tile in tiles:
         clean, broken = tile.pictures
-        below = _captioned(broken, tile.words, BROKEN if tile.disrupted else WHOLE)
-        if tile.outcome:
-            below = _captioned(below, tile.outcome)
+        below = _captioned(broken, tile.words, _ink(tile.worked, tile.stopped))
         columns.append(_stack([_captioned(clean, tile.edit), below]))
     return _row(columns)
 
@@ -97,11 +96,16 @@ def _triples(swaps: Sequence[ShownSwap]) -> Image.Image:
         pictures = swap.pictures
         for image in pictures:
             image.thumbnail((SWAP_SIDE, SWAP_SIDE), Image.Resampling.LANCZOS)
-        texts = zip(
-            pictures, (swap.donor, *swap.words), (INK, *(WHOLE if w else BROKEN for w in swap.works)), strict=True
-        )
+        works, still = swap.works
+        inks = INK, WHOLE if works else INK, _ink(works, not still)
+        texts = zip(pictures, (f"{swap.donor}, who does not exist", *swap.words), inks, strict=True)
         columns.append(_stack([_captioned(image, text, ink) for image, text, ink in texts]))
     return _row(columns)
+
+
+def _ink(worked: bool, stopped: bool) -> tuple[int, int, int]:
+    """Green where protection stopped what worked, red where it did not, black where nothing worked."""
+    return INK if not worked else STOPPED if stopped else WHOLE
 
 
 def _captioned(image: Image.Image, text: str, ink: tuple[int, int, int] = INK) -> Image.Image:
@@ -133,9 +137,11 @@ def _stack(rows: Sequence[Image.Image]) -> Image.Image:
 
 
 def _titled(text: str, image: Image.Image, outer: int = 0) -> Image.Image:
+    """A text, as wide as the image but readably wide, above it."""
     lines = _wrapped(text, max(300, image.width))
     height = 19 * len(lines) + 6
-    sheet = Image.new("RGB", (image.width + 2 * outer, image.height + height + 2 * outer), PAPER)
+    width = max(image.width, *(ceil(_font(14).getlength(line)) for line in lines))
+    sheet = Image.new("RGB", (width + 2 * outer, image.height + height + 2 * outer), PAPER)
     ImageDraw.Draw(sheet).multiline_text((outer, outer), "\n".join(lines), fill=INK, font=_font(14))
     sheet.paste(image, (outer, outer + height))
     return sheet
