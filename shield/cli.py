@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import shield
 from shield import Recipe, Report
@@ -28,6 +28,31 @@ USAGE_ERROR = cast(type[Exception], typer.BadParameter.mro()[1])  # click's, whi
 RECOGNISER = "recogniser"
 STREAM = "-"  # standard input or output, as on every command line
 T = TypeVar("T")
+
+
+# Options that nobody needs to protect a photo: they stand below the others.
+RESEARCH = "For research"
+RESEARCHED = {
+    *("surrogate", "attack", "bound", "objective", "edit", "classes", "transform", "robust", "steps", "start", "seed"),
+    *("detector", "check"),
+}
+
+
+class Command(TyperCommand):
+    """A command whose help shows what everybody needs before what researchers do."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, the options, and the options for research."""
+        panels: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], RESEARCH: []}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                argument = parameter.param_type_name == "argument"
+                panel = "Arguments" if argument else RESEARCH if parameter.name in RESEARCHED else "Options"
+                panels[panel].append(record)
+        for panel, records in panels.items():
+            if records:
+                with formatter.section(panel):
+                    formatter.write_dl(records)
 
 
 class Commands(TyperGroup):
@@ -44,13 +69,14 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="Protect a photo of a person against face-manipulation networks, and prove it on the saved file.",
+    help="Change a photo a little, so that face swaps and face search no longer know who is on it; then prove on the "
+    "saved file what holds and what does not. Begin with: shield protect PHOTO",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 models = typer.Typer(invoke_without_command=True)
-app.add_typer(models, name="models")
+app.add_typer(models, name="models", short_help="List, import and remove networks.")
 console = Console()
 errors = Console(stderr=True)
 
@@ -75,7 +101,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")]
 
 
-@app.command()
+@app.command(cls=Command, short_help="Protect photos, and check the saved files.")
 def protect(
     photos: Annotated[
         list[str],
@@ -177,7 +203,7 @@ def protect(
     raise typer.Exit(code)
 
 
-@app.command()
+@app.command(cls=Command, short_help="Check again what protection does, on two files.")
 def verify(
     original: Annotated[str, typer.Argument(help="The photo as it was; - is standard input.")],
     protected: Annotated[str, typer.Argument(help="The photo as it is to be posted; or - for this one.")],
@@ -205,9 +231,16 @@ def verify(
         if sheet == STREAM:
             _check_stdout(as_json)
         before, after = _source(original), _source(protected)
-        verification = shield.verify_photo(
-            before, after, device=device, whole=whole, adversaries=adversaries, reference=reference
-        )
+        with _progress(as_json or quiet, "") as progress:
+            verification = shield.verify_photo(
+                before,
+                after,
+                device=device,
+                whole=whole,
+                adversaries=adversaries,
+                reference=reference,
+                progress=progress.checking,
+            )
         if sheet == STREAM:
             _send(verification.sheet_png())
         elif sheet is not None:
@@ -216,7 +249,7 @@ def verify(
     _conclude(verification.report, written, as_json, quiet, errors if sheet == STREAM else console)
 
 
-@app.command()
+@app.command(cls=Command, short_help="Say whether photos are generated or manipulated.")
 def detect(
     photos: Annotated[
         list[str], typer.Argument(metavar="PHOTO...", help="Photos, and folders of photos; - is standard input.")
@@ -321,9 +354,16 @@ class Protecting:
         with _progress(self.silent, title) as progress:
             if not self._is_streamed(photo):
                 return shield.protect_file(
-                    source, self.output, self.recipe, progress, force=self.force, reference=self.reference
+                    source,
+                    self.output,
+                    self.recipe,
+                    progress.searching,
+                    progress.verifying,
+                    force=self.force,
+                    reference=self.reference,
                 )
-            protection = shield.protect(source, self.recipe, progress, reference=self.reference)
+            told = progress.searching, progress.verifying
+            protection = shield.protect(source, self.recipe, *told, reference=self.reference)
         _send(protection.data)
         return protection, []
 
@@ -561,7 +601,7 @@ def remove_model(name: Annotated[str, typer.Argument(help="A model that you impo
     _say(f"removed {name}")
 
 
-@app.command()
+@app.command(short_help="For research: train a network of models/ anew.")
 def train(
     recipe: Annotated[str, typer.Argument(help=f"What to train: {', '.join(shield.RECIPES)}.")],
     data: Annotated[Path, typer.Option(help="Folder with labels.csv and the archives of aligned faces.")],
@@ -639,19 +679,35 @@ def _use(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
+@dataclass(frozen=True)
+class Told:
+    """Callbacks that show how far shield is: ``searching`` and then ``verifying``, or ``checking`` alone."""
+
+    searching: Callable[[int, int, float], None]
+    verifying: Callable[[int, int], None]
+    checking: Callable[[int, int], None]
+
+
 @contextmanager
-def _progress(silent: bool, title: str) -> Iterator[Callable[[int, int, float], None]]:
-    """A progress bar on stderr, as the callback that the search wants."""
+def _progress(silent: bool, title: str) -> Iterator[Told]:
+    """A progress bar on stderr. Search and verification are told apart, and each says how long it still takes."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=errors, transient=True, disable=silent) as bar:
         title = escape(title)
         task = bar.add_task(f"{title}finding faces", total=None)
 
-        def update(step: int, steps: int, best: float) -> None:
-            words = "verifying" if step == steps else f"searching, {best:.0%} of the goal"
-            bar.update(task, completed=step, total=steps, description=title + words)
+        def search(step: int, steps: int, best: float) -> None:
+            if step < steps:
+                bar.update(task, completed=step, total=steps, description=f"{title}1 of 2, searching")
+            else:  # nobody knows how long this takes
+                bar.update(task, total=None, description=f"{title}1 of 2, making the change as small as it may be")
 
-        yield update
+        def check(done: int, total: int, words: str = "checking the saved file") -> None:
+            if done == 0:  # the clock of the search says nothing about this
+                bar.reset(task, total=total)
+            bar.update(task, completed=done, total=total, description=title + words)
+
+        yield Told(search, lambda done, total: check(done, total, "2 of 2, checking the saved file"), check)
 
 
 def _conclude(report: Report, written: list[Path], as_json: bool, quiet: bool, stream: Console) -> NoReturn:

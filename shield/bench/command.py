@@ -8,6 +8,7 @@ from shield.bench import (
     detector,
     frames,
     persons,
+    picture,
     portraits,
     recognisers,
     samples,
@@ -16,6 +17,21 @@ from shield.bench import (
     swaps,
 )
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run an experiment and print its table.")
-for _module in (ablation, curve, detector, frames, persons, portraits, recognisers, samples, speed, start, swaps):
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="For research: run an experiment and print its table."
+)
+for _module in (
+    ablation,
+    curve,
+    detector,
+    frames,
+    persons,
+    picture,
+    portraits,
+    recognisers,
+    samples,
+    speed,
+    start,
+    swaps,
+):
     app.command(_module.__name__.rpartition(".")[2])(_module.main)

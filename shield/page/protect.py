@@ -13,6 +13,7 @@ import shield
 from shield.page.complaint import as_toast, sentence
 from shield.page.job import Job, TimeUpError
 from shield.page.options import Options
+from shield.page.photos import PHOTOS, accepted
 from shield.page.pictures import picture
 from shield.page.private import kept_on_success
 from shield.page.result import QUIETLY, Shown, shown
@@ -21,7 +22,11 @@ from shield.page.workbench import Task, Values, Workbench
 
 ONE, MANY = 640, 240  # px: the longest side of a photo's preview, alone and among others
 KINDS = ("photo", "report", "sheet")  # what shield.protect_file writes, in this order
-PHOTOS = ["image", ".heic", ".heif", ".hif", ".avif"]  # not every system knows that the latter are images
+LIMITS = """
+<aside class="limits hint"><strong>What it does not do.</strong> Edits of hair, age, sex or expression mostly still
+work. A recogniser that shield never trained against may still know you; the result says so. One photo of you without
+protection is enough for a face swap. People know you all the same.</aside>
+"""
 
 
 class ProtectTab:
@@ -35,6 +40,7 @@ class ProtectTab:
                 self.photos = gr.File(
                     label="Your photos", file_count="multiple", file_types=PHOTOS, height=170, elem_id="photos"
                 )
+                accepted(options, several=True)
                 examples = _examples(options.examples)
                 preview = gr.HTML(elem_id="preview", visible=False)
                 self.settings = Settings()
@@ -42,6 +48,7 @@ class ProtectTab:
                 self.settings.fold()
             with gr.Column(scale=6, min_width=320):
                 bench.outcome()
+                gr.HTML(LIMITS)
         examples.click(lambda row: row, examples, self.photos, **QUIETLY)
         self.photos.change(
             self.look, self.photos, [preview, bench.go], show_progress="hidden", api_visibility="private"

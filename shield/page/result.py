@@ -21,10 +21,10 @@ TILE = 160  # px
 QUALITY = 92
 SYMBOLS = {"protected": "✓", "partly protected": "!", "not protected": "✕"}
 DOWNLOADS = {
-    "photo": "Protected photo",
-    "report": "Report (JSON)",
-    "sheet": "Contact sheet",
-    "zip": "Everything (ZIP)",
+    "photo": "Download the protected photo",
+    "report": "Download the report (JSON)",
+    "sheet": "Download the contact sheet",
+    "zip": "Download everything (ZIP)",
 }
 QUIETLY: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 CLASSES = {"protected": "good", "partly protected": "fair", "not protected": "poor"}

@@ -5,7 +5,7 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from shield.swap import SWAP
 from shield.verify.effects import Manipulation
@@ -59,6 +59,29 @@ def contact_sheet(
         own = [swap for swap in swaps if swap.face == face]
         rows.append(_titled(title if len(lending) == 1 else f"Face {face + 1}, {title}", _triples(own)))
     return _titled(verdict, _stack(rows), outer=GAP)
+
+
+def swap_picture(original: Pixels, protected: Pixels, swaps: Sequence[ShownSwap], side: int) -> Image.Image:
+    """What face swaps make of a photo, in tiles of so many px: a row each of donors, of the original and protected.
+
+    Of a photo that is higher than wide the upper part is shown, or of one that is wider the middle.
+    """
+    shown = [[_squared(image, side) for image in swap.pictures] for swap in swaps]
+    blank = Image.new("RGB", (side, side), PAPER)
+    rows = [[_captioned(blank, "")], [], []]
+    rows[0] += [_captioned(tiles[0], "another person's picture") for tiles in shown]
+    for number, (pixels, text) in enumerate(((original, "the photo"), (protected, "protected by shield"))):
+        rows[number + 1] = [_captioned(_squared(Image.fromarray(pixels), side), text)]
+        for swap, tiles in zip(swaps, shown, strict=True):
+            ink = WHOLE if swap.works[number] else STOPPED
+            rows[number + 1].append(_captioned(tiles[number + 1], f"a face swap: {swap.words[number]}", ink))
+    return _titled(
+        "What a face swap makes of a photo, and of the same photo protected", _stack([*map(_row, rows)]), GAP
+    )
+
+
+def _squared(image: Image.Image, side: int) -> Image.Image:
+    return ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS, centering=(0.5, 0.0))
 
 
 def sample_sheet(title: str, edits: Sequence[str], rows: Sequence[tuple[Pixels, Sequence[Pixels]]]) -> Image.Image:
