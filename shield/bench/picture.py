@@ -30,5 +30,5 @@ def main(
     plan = Plan(surrogates=("sface",), channels=(AS_SAVED,), donors=DONORS, put_on=0)
     found = verify_photo(photo, after, plan=plan)
     drawn = swap_picture(found.original, found.protected, found.swaps, SIDE)
-    out.write_bytes(encode(open_photo(drawn), "jpeg", 88))
+    out.write_bytes(encode(open_photo(drawn), "jpeg", quality=88))
     typer.echo(found.report.swap_sentence())
