@@ -14,9 +14,9 @@ from shield.page.status import verdict_box, waiting
 from shield.page.workbench import QUEUE
 
 SIDE = 900  # px of the overlay's longest side
-CLASSES = {"real": "good", "unsure": "fair", "fake": "poor"}
+CLASSES = {"real": "calm", "unsure": "fair", "fake": "poor"}
 TITLES = {"real": "No sign of a fake", "unsure": "Unsure", "fake": "Probably fake"}
-SYMBOLS = {"real": "✓", "unsure": "?", "fake": "!"}
+SYMBOLS = {"real": "i", "unsure": "?", "fake": "!"}
 IDLE = (
     '<div class="status idle"><p>The verdict appears here. Photos never leave this machine.</p>'
     "<p>It looks for traces of older generators and for visible flaws. What diffusion models and StyleGAN make is not "
