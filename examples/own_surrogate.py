@@ -20,10 +20,11 @@ class Fade(torch.nn.Sequential):  # any torch module
 
 @shield.register_surrogate("fade")
 def load_fade(device: torch.device) -> Fade:
-    network = torch.nn.Conv2d(3, 3, 3, padding=1, bias=False)  # here your weights would be loaded
-    torch.nn.init.constant_(network.weight, 0.1)
-    return Fade(network, torch.nn.Tanh()).eval().requires_grad_(False).to(device)
+    network = Fade(torch.nn.Conv2d(3, 3, 3, padding=1, bias=False), torch.nn.Tanh()).requires_grad_(False)
+    network[0].weight.fill_(0.1)  # here your weights would be loaded
+    return network.eval().to(device)
 
 
 if __name__ == "__main__":
-    print(shield.protect(sys.argv[1], shield.Recipe(surrogates=("fade",))).report.sentence())
+    recipe, plan = shield.Recipe(surrogates=("fade",)), shield.Plan(surrogates=("fade",))  # this network alone
+    print(shield.protect(sys.argv[1], recipe, plan=plan).report.lead())

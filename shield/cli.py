@@ -693,20 +693,26 @@ def _progress(silent: bool, title: str) -> Iterator[Told]:
     """A progress bar on stderr. Search and verification are told apart, and each says how long it still takes."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=errors, transient=True, disable=silent) as bar:
-        title = escape(title)
-        task = bar.add_task(f"{title}finding faces", total=None)
+
+        def begin(words: str, total: int | None = None) -> None:
+            """Start a clock of its own: how long one phase took says nothing about the next."""
+            for old in bar.task_ids:
+                bar.remove_task(old)
+            bar.add_task(escape(title) + words, total=total)
 
         def search(step: int, steps: int, best: float) -> None:
-            if step < steps:
-                bar.update(task, completed=step, total=steps, description=f"{title}1 of 2, searching")
-            else:  # nobody knows how long this takes
-                bar.update(task, total=None, description=f"{title}1 of 2, making the change as small as it may be")
+            if bar.tasks[0].total is None:
+                begin("1 of 2, searching", steps)
+            bar.update(bar.task_ids[0], completed=step)
+            if step == steps:  # nobody knows how long this takes
+                begin("1 of 2, making the change as small as it may be")
 
         def check(done: int, total: int, words: str = "checking the saved file") -> None:
-            if done == 0:  # the clock of the search says nothing about this
-                bar.reset(task, total=total)
-            bar.update(task, completed=done, total=total, description=title + words)
+            if done == 0:
+                begin(words, total)
+            bar.update(bar.task_ids[0], completed=done)
 
+        begin("finding faces")
         yield Told(search, lambda done, total: check(done, total, "2 of 2, checking the saved file"), check)
 
 

@@ -497,7 +497,9 @@ def test_the_example_is_short_and_runs(
     monkeypatch.setattr(sys, "argv", [str(example), str(photo)])
     protect = shield.protect
     quick = {"steps": 1, "transforms": shield.PLAIN}
-    monkeypatch.setattr(shield, "protect", lambda path, recipe: protect(path, replace(recipe, **quick)))
+    monkeypatch.setattr(
+        shield, "protect", lambda path, recipe, plan: protect(path, replace(recipe, **quick), plan=plan)
+    )
     runpy.run_path(str(example), run_name="__main__")
     assert capsys.readouterr().out.strip()
 

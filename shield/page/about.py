@@ -16,8 +16,8 @@ file through what the web does to it, and says what still works and what does no
 
 ### What it does not do
 
-- **Edits mostly still work.** Tools that change hair, age, sex or expression make a usable deepfake of most protected
-  photos too; a network that the search did not see is not stopped at all.
+- **Edits often still work.** Tools that change hair, age, sex or expression make a usable deepfake of many protected
+  photos too, above all where the search did not see their network.
 - **A stranger's recogniser may still know you.** One that shield never trained against is asked on every photo; on many
   it is lost, on some it is not.
 - **One photo without protection is enough** for a face swap, and nothing keeps anybody from putting another face on
