@@ -11,7 +11,7 @@ import pytest
 import torch
 from kornia.color import rgb_to_lab
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 import shield
@@ -43,6 +43,7 @@ from shield.verify.frames import Scene
 from shield.verify.mark import mark
 from shield.verify.report import SCHEMA
 from shield.verify.rows import BROKEN, MANIPULATED, ORIGINAL, SOURCE, TARGET, Swap
+from shield.verify.sheet import swap_picture
 
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
@@ -304,6 +305,21 @@ def test_swaps_are_seen_by_the_detector_and_shown_with_the_mark(verified) -> Non
         assert shown.manipulation.clean.shape == (128, 128, 3)
     bare = dataclasses.replace(found, swaps=())
     assert found.sheet.height > bare.sheet.height
+
+
+def test_the_picture_of_the_readme_marks_what_is_made(verified) -> None:
+    found, side = verified[0], 96
+    drawn = np.asarray(swap_picture(found.original, found.protected, found.swaps, side))
+    assert drawn.shape[1] > (1 + len(TWO)) * side and drawn.shape[0] > 3 * side
+    wanted = [
+        np.asarray(ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS, centering=(0.5, 0.0)))
+        for shown in found.swaps
+        for image in shown.pictures[1:]
+    ]
+    views = np.lib.stride_tricks.sliding_window_view(drawn, (side, side, 3))[:, :, 0]
+    for tile in wanted:  # with its mark, as it is shown everywhere
+        corners = (drawn[: len(views), : views.shape[1]] == tile[0, 0]).all(axis=2).nonzero()
+        assert any((views[row, column] == tile).all() for row, column in zip(*corners, strict=True))
 
 
 def test_the_page_shows_donors_before_and_after(verified, tmp_path) -> None:

@@ -24,8 +24,8 @@ ONE, MANY = 640, 240  # px: the longest side of a photo's preview, alone and amo
 KINDS = ("photo", "report", "sheet")  # what shield.protect_file writes, in this order
 LIMITS = """
 <aside class="limits hint"><strong>What it does not do.</strong> Edits of hair, age, sex or expression still work on
-many photos. A recogniser that shield never trained against may still know you; the result says so. One photo of you without
-protection is enough for a face swap. People know you all the same.</aside>
+many photos. A recogniser that shield never trained against may still know you; the result says so. One photo of you
+without protection is enough for a face swap. People know you all the same.</aside>
 """
 
 
