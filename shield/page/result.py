@@ -131,8 +131,8 @@ def _gallery(verification: shield.Verification) -> str:
         )
     for (face, surrogate), group in itertools.groupby(tiles, lambda tile: (tile.face, tile.surrogate)):
         made = list(group)
-        title = f"{f'Face {face + 1}, edited' if several else 'Edited'}: {', '.join(tile.edit for tile in made)}"
-        note = f"by {surrogate}, {'which the search worked on' if known[surrogate] else 'not seen by the search'}"
+        title = f"{f'Face {face + 1}, edited' if several else 'Edited'} by {surrogate}"
+        note = "the search worked against it" if known[surrogate] else "the search did not see it"
         cards = "".join(map(_card, made))
         head = f'<h4>{html.escape(title)} <span class="hint">{html.escape(note)}</span></h4>'
         parts.append(f'{head}<div class="cards">{cards}</div>')

@@ -7,7 +7,7 @@ from typing import Any
 
 from shield.channels import AS_SAVED
 from shield.photo import FORMATS
-from shield.surrogates.recognisers import JUDGE
+from shield.surrogates import judges
 from shield.verify.rows import (
     ENOUGH,
     EXACT,
@@ -142,7 +142,7 @@ class Findings:
         worked_on, recognisers = self._worked_on(), self._recognisers()
         editors = {effect.surrogate for effect in self.effects} - recognisers
         asked = recognisers & worked_on
-        strangers = recognisers - asked if self._seen() else recognisers & {JUDGE}
+        strangers = recognisers - asked if self._seen() else recognisers & {*judges}
         found = [
             self._swap_door(bool(asked) or not recognisers),
             self._search_door(SEARCH, asked - strangers, True),
@@ -279,8 +279,8 @@ class Findings:
         }
 
     def _asked(self) -> set[str]:
-        """The recognisers that the search worked on, and those that no search asks but that were measured in full."""
-        return self._recognisers() & (self._worked_on() | self._in_full())
+        """The recognisers that the search worked on, judges, and others that were measured in full."""
+        return self._recognisers() & (self._worked_on() | self._in_full() | {*judges})
 
     def _judged(self, channel: str = AS_SAVED) -> tuple[str, ...]:
         """The kinds of frames by which protection is judged: all that were measured, but for the upper limit."""

@@ -98,12 +98,15 @@ class Report(Findings):
     def door_table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """The same as a table, headings and rows of cells: so many still work, of so many; "" was not measured.
 
-        The last column is of the channel after which most still work. At its foot the measure of Ruiz et al.
+        The last column is of the channel after which most still work. At its foot the measure of Ruiz et al. Columns of
+        which nothing was measured are left out.
         """
         doors = [(TITLES[door.name] if door.judged else f"{TOOLS[door.name]} {WHOLE}", door) for door in self.doors()]
         if (whole := self.broken_edits()) is not None and any(door.judged and door.name == EDITS for _, door in doors):
             doors.append((f"{TOOLS[EDITS]} {WHOLE}", whole))
-        return COLUMNS, [(title, *_cells(door)) for title, door in doors]
+        rows = [(title, *_cells(door)) for title, door in doors]
+        measured = [number for number, _ in enumerate(COLUMNS) if any(row[number] for row in rows)]
+        return tuple(COLUMNS[n] for n in measured), [tuple(row[n] for n in measured) for row in rows]
 
     def identity_sentence(self) -> str:
         """How many recognisers no longer know the person, which is what face swaps and face search go by.
@@ -173,8 +176,10 @@ class Report(Findings):
         if weak:
             parts.append(f"fewer after {_list(weak)}")
         frame = next(iter(self._judged()), HELD)
-        noise, _ = disrupted(row for row in self.select(NOISE, frame=frame) if row.surrogate in worked_on)
-        return "; ".join(parts) + f"; noise of the same visibility breaks {noise}."
+        noise, measured = disrupted(row for row in self.select(NOISE, frame=frame) if row.surrogate in worked_on)
+        if measured:
+            parts.append(f"noise of the same visibility breaks {noise}")
+        return "; ".join(parts) + "."
 
     def doubts(self) -> str:
         """A sentence, after a space, on every face that may be framed wrongly; nothing where there is none."""
