@@ -38,19 +38,13 @@ def contact_sheet(
     verdict: str,
     swaps: Sequence[ShownSwap] = (),
 ) -> Image.Image:
-    """Original, protected photo and difference; below, per face and edit, the clean result over the broken one.
+    """Original, protected photo and difference; below, per face and donor, a face swap.
 
-    Then, per face and donor, a face swap.
+    Then, per face and edit, what is made of the original over what is made of the protected photo.
     """
     top = [(_small(original), "original"), (_small(protected), "protected")]
     top.append((_small(difference(original, protected)), f"difference x{AMPLIFICATION}"))
     rows = [_row([_captioned(image, text) for image, text in top])]
-    shown = sorted({m.face for m in manipulations})[:MOST_FACES]
-    for face in shown:
-        for surrogate in dict.fromkeys(m.surrogate for m in manipulations):
-            tiles = [m for m in manipulations if (m.face, m.surrogate) == (face, surrogate)]
-            title = f"{surrogate}: made from the original (above), from the protected photo (below)"
-            rows.append(_titled(title if len(shown) == 1 else f"Face {face + 1}, {title}", _pairs(tiles)))
     lending = sorted({swap.face for swap in swaps})[:MOST_FACES]
     for face in lending:
         title = (
@@ -58,6 +52,12 @@ def contact_sheet(
         )
         own = [swap for swap in swaps if swap.face == face]
         rows.append(_titled(title if len(lending) == 1 else f"Face {face + 1}, {title}", _triples(own)))
+    shown = sorted({m.face for m in manipulations})[:MOST_FACES]
+    for face in shown:
+        for surrogate in dict.fromkeys(m.surrogate for m in manipulations):
+            tiles = [m for m in manipulations if (m.face, m.surrogate) == (face, surrogate)]
+            title = f"{surrogate}: made from the original (above), from the protected photo (below)"
+            rows.append(_titled(title if len(shown) == 1 else f"Face {face + 1}, {title}", _pairs(tiles)))
     return _titled(verdict, _stack(rows), outer=GAP)
 
 
