@@ -463,9 +463,17 @@ def test_the_sentence_says_what_holds_and_what_does_not(report):
 def test_the_search_s_own_frame_proves_nothing(report):
     """What breaks in the exact frame alone is not protected; what breaks in all others alone is."""
     exact = replaced(report, lambda row: broken(row, row.frame == EXACT))
-    assert exact.verdict == "not protected" and not exact.reached and "6 of 6 edits do not break" in exact.headline()
+    assert (
+        exact.verdict == "not protected"
+        and not exact.reached
+        and "edits withstand the change (6 of 6)" in exact.headline()
+    )
     others = replaced(report, lambda row: broken(row, row.frame != EXACT))
-    assert others.verdict == "protected" and others.reached and "0 of 6 edits do not break" in others.headline()
+    assert (
+        others.verdict == "protected"
+        and others.reached
+        and "edits break (0 of 6 withstand the change)" in others.headline()
+    )
 
 
 def test_the_report_says_on_what_machine_it_was_measured(report):
@@ -557,9 +565,10 @@ def test_without_outcomes_the_verdict_is_what_breaks_of_what_the_search_worked_o
     assert held(lambda row: row.frame != FOUND).verdict == "partly protected"
     unseen = len([e for e in report.select() if e.surrogate == "ganimation"])
     assert saved.headline() == (
-        "A recogniser that shield never trained against no longer knows you (0 of 1); 0 of 6 edits do not break; "
-        f"{unseen} of {unseen} edits by networks that the search did not see do not break. After a social network: 1 "
-        f"of 1 never trained against, 6 of 6 edits, {unseen} of {unseen} others."
+        "A recogniser that shield never trained against no longer knows you (0 of 1); edits break (0 of 6 withstand "
+        "the change); edits by networks that the search did not see withstand the change "
+        f"({unseen} of {unseen}). After a social network: 1 of 1 never trained against, 6 of 6 edits, "
+        f"{unseen} of {unseen} others."
     )
     assert held(lambda row: False).verdict == report.verdict == "not protected"
 

@@ -61,7 +61,7 @@ WORDS = {
     ),
 }
 SHORTER = {SWAPS: "swaps", SEARCH: "recognisers", STRANGER: "never trained against", EDITS: "edits", UNSEEN: "others"}
-WHOLE = "do not break (Ruiz)"
+WHOLE = "withstand the change (Ruiz)"
 COLUMNS = ("what still works", "original", "as saved", "social", "at worst")
 
 
@@ -318,7 +318,8 @@ def _still(door: Door) -> str:
     if not door.worked:
         return f"{TOOLS[door.name]} do not work on the original either"
     if not door.judged:
-        return f"{left} {TOOLS[door.name]} do not break"
+        words = "{} withstand the change ({})" if door.saved else "{} break ({} withstand the change)"
+        return words.format(TOOLS[door.name], left)
     closed, opened = WORDS[door.name]
     return (opened if door.saved else closed).format(left)
 
