@@ -41,9 +41,9 @@ SCHEMA = 6
 TITLES = {
     SWAPS: "face swaps show you",
     SEARCH: "face search knows you",
-    STRANGER: "... by recognisers never trained against",
+    STRANGER: "recognisers never trained against know you",
     EDITS: "edits make a usable deepfake",
-    UNSEEN: "... by networks that the search did not see",
+    UNSEEN: "edits by networks that were not searched",
 }
 TOOLS = {SWAPS: "face swaps", EDITS: "edits", UNSEEN: "edits by networks that the search did not see"}
 # Where nothing of what worked on the original works any more, and where something does.
