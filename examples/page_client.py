@@ -12,6 +12,5 @@ if __name__ == "__main__":
     protected, report, sheet = page.predict(photo, {"preset": "balanced", "seed": 1}, api_name="/protect")
     print(f"{protected}: LPIPS {report['faces'][0]['visibility']['face_lpips']:.3f}; contact sheet: {sheet}")
     report, sheet = page.predict(photo, handle_file(protected), api_name="/verify")
-    print(
-        f"measured again: {sum(row['disrupted'] for row in report['effects'])} of {len(report['effects'])} rows break"
-    )
+    made = [swap for swap in report["swaps"] if (swap["role"], swap["picture"]) == ("source", "protected")]
+    print(f"measured again: {sum(swap['works'] for swap in made)} of {len(made)} face swaps still show the person")

@@ -24,7 +24,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column, Table
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import shield
 from shield import Recipe, Report
@@ -37,6 +37,31 @@ RECOGNISER = "recogniser"
 FULL = shield.VERIFICATIONS[-1]
 STREAM = "-"  # standard input or output, as on every command line
 T = TypeVar("T")
+
+
+# Options that nobody needs to protect a photo: they stand below the others.
+RESEARCH = "For research"
+RESEARCHED = {
+    *("surrogate", "attack", "bound", "objective", "edit", "classes", "transform", "robust", "steps", "start", "seed"),
+    *("detector", "check"),
+}
+
+
+class Command(TyperCommand):
+    """A command whose help shows what everybody needs before what researchers do."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, the options, and the options for research."""
+        panels: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], RESEARCH: []}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                argument = parameter.param_type_name == "argument"
+                panel = "Arguments" if argument else RESEARCH if parameter.name in RESEARCHED else "Options"
+                panels[panel].append(record)
+        for panel, records in panels.items():
+            if records:
+                with formatter.section(panel):
+                    formatter.write_dl(records)
 
 
 class Commands(TyperGroup):
@@ -53,13 +78,14 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="Protect a photo of a person against face-manipulation networks, and prove it on the saved file.",
+    help="Change a photo a little, so that face swaps and face search no longer know who is on it; then prove on the "
+    "saved file what holds and what does not. Begin with: shield protect PHOTO",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 models = typer.Typer(invoke_without_command=True)
-app.add_typer(models, name="models")
+app.add_typer(models, name="models", short_help="List, import and remove networks.")
 console = Console()
 errors = Console(stderr=True)
 
@@ -84,7 +110,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")]
 
 
-@app.command()
+@app.command(cls=Command, short_help="Protect photos, and check the saved files.")
 def protect(
     photos: Annotated[
         list[str],
@@ -182,8 +208,9 @@ def protect(
     """Protect every PHOTO, verify the saved file, and write NAME.shield.EXT, its report and a contact sheet.
 
     What is wrong with one photo does not end the work on the others. Of several photos, every folder that results go
-    to keeps a journal (shield.journal.jsonl), from which --resume goes on. Exit codes, the worst of all photos: 0 done;
-    1 not every manipulation breaks, or no change fits the bound (nothing is written then); 2 bad input.
+    to keeps a journal (shield.journal.jsonl), from which --resume goes on. Exit codes, the worst of all photos: 0
+    protected; 1 something that the search worked against still works as saved or after a social network, or no change
+    fits the bound (nothing is written then); 2 bad input.
     """
     with _reported():
         _use(threads)
@@ -218,7 +245,7 @@ def protect(
     raise typer.Exit(code)
 
 
-@app.command()
+@app.command(cls=Command, short_help="Check again what protection does, on two files.")
 def verify(
     original: Annotated[str, typer.Argument(help="The photo as it was; - is standard input.")],
     protected: Annotated[str, typer.Argument(help="The photo as it is to be posted; or - for this one.")],
@@ -236,7 +263,8 @@ def verify(
 ) -> None:
     """Measure on two files what protection does: every surrogate, after everything the web does, with controls.
 
-    Exit codes: 0 every manipulation breaks; 1 some do not, or the bound is not kept; 2 bad input.
+    Exit codes: 0 protected; 1 something that the search worked against still works, or the bound is not kept; 2 bad
+    input.
     """
     with _reported():
         _use(threads)
@@ -245,9 +273,16 @@ def verify(
         if sheet == STREAM:
             _check_stdout(as_json)
         before, after = _source(original), _source(protected)
-        verification = shield.verify_photo(
-            before, after, device=device, whole=whole, adversaries=adversaries, reference=reference
-        )
+        with _progress(as_json or quiet) as progress:
+            verification = shield.verify_photo(
+                before,
+                after,
+                device=device,
+                whole=whole,
+                adversaries=adversaries,
+                reference=reference,
+                progress=progress.checking,
+            )
         if sheet == STREAM:
             _send(verification.sheet_png())
         elif sheet is not None:
@@ -256,7 +291,7 @@ def verify(
     _conclude(verification.report, written, as_json, quiet, errors if sheet == STREAM else console)
 
 
-@app.command()
+@app.command(cls=Command, short_help="Say whether photos are generated or manipulated.")
 def detect(
     photos: Annotated[
         list[str], typer.Argument(metavar="PHOTO...", help="Photos, and folders of photos; - is standard input.")
@@ -367,12 +402,14 @@ class Protecting:
                     source,
                     self.output,
                     self.recipe,
-                    progress,
+                    progress.searching,
+                    progress.verifying,
                     force=self.force,
                     plan=self.plan,
                     reference=self.reference,
                 )
-            protection = shield.protect(source, self.recipe, progress, plan=self.plan, reference=self.reference)
+            told = progress.searching, progress.verifying
+            protection = shield.protect(source, self.recipe, *told, plan=self.plan, reference=self.reference)
         _send(protection.data)
         return protection, []
 
@@ -697,7 +734,7 @@ def remove_model(name: Annotated[str, typer.Argument(help="A model that you impo
     _say(f"removed {name}")
 
 
-@app.command()
+@app.command(short_help="For research: train a network of models/ anew.")
 def train(
     recipe: Annotated[str, typer.Argument(help=f"What to train: {', '.join(shield.RECIPES)}.")],
     data: Annotated[Path, typer.Option(help="Folder with labels.csv and the archives of aligned faces.")],
@@ -792,18 +829,41 @@ def _use(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
+@dataclass(frozen=True)
+class Told:
+    """Callbacks that show how far shield is: ``searching`` and then ``verifying``, or ``checking`` alone."""
+
+    searching: Callable[[int, int, float], None]
+    verifying: Callable[[int, int], None]
+    checking: Callable[[int, int], None]
+
+
 @contextmanager
-def _progress(silent: bool) -> Iterator[Callable[[int, int, float], None]]:
-    """A progress bar on stderr, as the callback that the search wants."""
+def _progress(silent: bool) -> Iterator[Told]:
+    """A progress bar on stderr. Search and verification are told apart, and each says how long it still takes."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=errors, transient=True, disable=silent) as bar:
-        task = bar.add_task("finding faces", total=None)
 
-        def update(step: int, steps: int, best: float) -> None:
-            words = "verifying" if step == steps else f"searching, {best:.0%} of the goal"
-            bar.update(task, completed=step, total=steps, description=words)
+        def begin(words: str, total: int | None = None) -> None:
+            """Start a clock of its own: how long one phase took says nothing about the next."""
+            for old in bar.task_ids:
+                bar.remove_task(old)
+            bar.add_task(words, total=total)
 
-        yield update
+        def search(step: int, steps: int, best: float) -> None:
+            if bar.tasks[0].total is None:
+                begin("1 of 2, searching", steps)
+            bar.update(bar.task_ids[0], completed=step)
+            if step == steps:  # nobody knows how long this takes
+                begin("1 of 2, making the change as small as it may be")
+
+        def check(done: int, total: int, words: str = "checking the saved file") -> None:
+            if done == 0:
+                begin(words, total)
+            bar.update(bar.task_ids[0], completed=done)
+
+        begin("finding faces")
+        yield Told(search, lambda done, total: check(done, total, "2 of 2, checking the saved file"), check)
 
 
 @contextmanager
@@ -848,7 +908,8 @@ def _code(report: Report) -> int:
 
 
 def _show(report: Report, stream: Console) -> None:
-    stream.print(_table("disrupted", report))
+    stream.print(escape(report.lead()), highlight=False)
+    stream.print(_doors(report))
     face = report.worst_face.visibility
     bound = f" (bound {report.recipe['face_lpips']:g})" if report.recipe else ""
     faces = "one face" if len(report.faces) == 1 else f"{len(report.faces)} faces, the worst"
@@ -859,24 +920,46 @@ def _show(report: Report, stream: Console) -> None:
     )
     for note in report.original.notes:
         stream.print(escape(note), highlight=False)
-    stream.print(escape(report.sentence()), highlight=False)
-    if report.reference:
-        stream.print(escape(report.reference_sentence()), highlight=False)
-    stream.print(escape(report.detector_sentence()), highlight=False)
+    sentences = report.details() + ([report.reference_sentence()] if report.reference else [])
+    for sentence in [*sentences, report.detector_sentence()]:
+        stream.print(escape(sentence), highlight=False)
+    if _fits("broken", report):
+        stream.print(_table("broken", report))
     if report.adversaries:
-        stream.print(_table("disrupted after", report.other_side))
+        stream.print(_table("broken after", report.other_side))
         stream.print(escape(report.adversary_sentence()), highlight=False)
         stream.print(escape(report.undo_sentence()), highlight=False)
+
+
+def _doors(report: Report) -> Table:
+    """What still works, by way into the photo; narrow enough for every terminal."""
+    (title, *heads), rows = report.door_table()
+    columns = [Column(title, overflow="fold"), *(Column(head, overflow="fold", justify="right") for head in heads)]
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _widths(title: str, report: Report) -> list[int]:
+    """Of the longest word in every column of the table of shares."""
+    names = " ".join((title, *report.row_titles())), *report.table()
+    return [max(map(len, name.split())) for name in names]
+
+
+def _fits(title: str, report: Report) -> bool:
+    """Whether no word of that table has to be broken."""
+    words = _widths(title, report)
+    return sum(words) + len(words) < console.width
 
 
 def _table(title: str, report: Report) -> Table:
     """Share of (face x edit x frame): a row per channel and kind of frames, a column per surrogate and control."""
     columns = report.table()
-    words = [max(map(len, name.split())) for name in (" ".join((title, *report.row_titles())), *columns)]
-    fits = sum(words) + len(words) < console.width  # then no word is broken; else the narrowest column is still whole
+    fits = _fits(title, report)  # then no word is broken; else the narrowest column is still whole
     heads = [
         Column(name, min_width=width if fits else None, overflow="fold")
-        for name, width in zip((title, *columns), words, strict=True)
+        for name, width in zip((title, *columns), _widths(title, report), strict=True)
     ]
     table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for row in report.row_titles():

@@ -93,7 +93,7 @@ class Saved:
             protection.original.sha256,
             {path: fingerprint(path) for path in written},
             report.verdict,
-            report.sentence(),
+            report.lead(),
             report.reached and report.bound_kept is not False,
             report.face_lpips,
             seconds,

@@ -40,7 +40,7 @@ def python_lines(recipe: Recipe, photo: str = "me.jpg") -> str:
     return (
         f"import shield\n\nrecipe = shield.Recipe({settings}){preset}\n"
         f"protection, written = shield.protect_file({photo!r}, recipe=recipe)\n"
-        "print(protection.report.sentence())\n"
+        "print(protection.report.lead())\n"
     )
 
 

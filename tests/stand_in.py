@@ -6,7 +6,8 @@ import shield
 from shield.photo import decode, encode, open_photo, output_format
 from shield.results import Protection
 from shield.verify import HELD, PROTECTED, Effect, Report, Verification
-from shield.verify.report import SCHEMA, FaceReport, FileReport
+from shield.verify.report import SCHEMA
+from shield.verify.rows import FaceReport, FileReport
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
 

@@ -19,7 +19,7 @@ from shield.surrogates import load_surrogates
 from shield.swap import donor
 from shield.training.data import SOURCES, FaceSet, load_faces
 from shield.verify import EXACT, HELD, NOISE, PROTECTED
-from shield.verify.report import ORIGINAL, SOURCE, TARGET, Swap
+from shield.verify.rows import ORIGINAL, SOURCE, TARGET, Swap
 from shield.verify.swaps import Readers
 
 MANIPULATORS = ("stargan", "cyclegan", "ganimation")

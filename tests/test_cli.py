@@ -45,7 +45,7 @@ def test_protect_writes_prints_and_agrees_with_the_api(photo, briefly):
     result = run(app, ["protect", str(photo), "--steps", "2", "--seed", "7", "--format", "png"])
     protection = shield.protect(photo, shield.Recipe(steps=2, seed=7, format="png"))
     assert result.exit_code == (0 if protection.report.reached else 1), result.output
-    assert protection.report.sentence() in " ".join(result.stdout.split())
+    assert " ".join(result.stdout.split()).startswith(protection.report.lead())
     assert photo.with_name("me.shield.png").read_bytes() == protection.data
     assert {path.name for path in photo.parent.iterdir()} == {
         "me.jpg",
@@ -238,3 +238,43 @@ def test_no_terminal_is_too_narrow_for_a_column(width, monkeypatch):
     shown = console.file.getvalue()
     assert all(f"{n}%" in shown for n in range(1, len(titles) + 1))
     assert max(map(len, shown.splitlines())) <= width
+
+
+def test_help_shows_first_what_everybody_needs():
+    """In a panel of their own, below, stand the options of a search that nobody has to know."""
+    shown = run(app, ["protect", "--help"]).stdout
+    everybody, research = shown.split("For research:")
+    for option in ("--output", "--preset", "--format", "--person", "--force"):
+        assert option in everybody and option not in research
+    for option in ("--surrogate", "--attack", "--steps"):
+        assert option in research and f"  {option}" not in everybody
+    commands = run(app, ["--help"]).stdout
+    assert "..." not in commands.split("Commands:")[1]  # no sentence is cut
+
+
+def test_the_progress_of_a_verification_has_a_clock_of_its_own(monkeypatch):
+    """The time that a search took says nothing about it, and a search that has ended promises no zero seconds."""
+    bars = []
+
+    class Watched(cli.Progress):
+        def __init__(self, *columns, **settings):
+            super().__init__(*columns, **settings)
+            bars.append(self)
+
+    monkeypatch.setattr(cli, "Progress", Watched)
+    monkeypatch.setattr(cli, "errors", Console(file=io.StringIO()))
+    with cli._progress(silent=False, title="") as told:
+
+        def task():
+            (only,) = bars[0].tasks
+            return only.description, only.completed, only.total
+
+        assert task()[2] is None
+        told.searching(1, 3, 0.5)
+        assert task() == ("1 of 2, searching", 1, 3)
+        told.searching(3, 3, 1.0)
+        assert task()[2] is None
+        told.verifying(0, 20)
+        told.verifying(5, 20)
+        assert task() == ("2 of 2, checking the saved file", 5, 20)
+        assert bars[0].tasks[0].time_remaining != 0

@@ -269,12 +269,15 @@ def test_the_worst_face_counts() -> None:
     assert found.probability == pytest.approx(probability_of(5))
     assert found.verdict == "fake"
     assert [one.name for one in found.reasons] == ["b", "a"]
-    assert found.sentence().endswith("something about b; something about a.")
+    assert found.sentence().endswith("something about b; something about a. A verdict can be wrong.")
 
 
 def test_a_photo_that_shows_nothing_gets_a_whole_sentence() -> None:
     found = Verdict((face_verdict(-5),), np.zeros((80, 80, 3), np.uint8), None, "shield")
-    assert found.sentence() == "Nothing on this photo says that it was generated or manipulated (probability 1%)."
+    assert found.sentence() == (
+        "Nothing on this photo says that it was generated or manipulated (probability 1%). What diffusion models and "
+        "StyleGAN make is not found, so that this is no proof of a real photo."
+    )
 
 
 def test_reasons_speak_for_a_fake_in_order_of_weight(verdict: Verdict) -> None:

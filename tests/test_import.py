@@ -475,7 +475,7 @@ def test_the_tests_see_no_models_of_whoever_runs_them() -> None:
 @pytest.fixture
 def surrogate(other_parts: None, checkout: Path) -> Surrogate:
     runpy.run_path(str(checkout / "examples" / "own_surrogate.py"))
-    return load_surrogate("fade", CPU)
+    return load_surrogate("edges", CPU)
 
 
 pair = test_surrogates.pair  # a fixture of theirs
@@ -497,7 +497,9 @@ def test_the_example_is_short_and_runs(
     monkeypatch.setattr(sys, "argv", [str(example), str(photo)])
     protect = shield.protect
     quick = {"steps": 1, "transforms": shield.PLAIN}
-    monkeypatch.setattr(shield, "protect", lambda path, recipe: protect(path, replace(recipe, **quick)))
+    monkeypatch.setattr(
+        shield, "protect", lambda path, recipe, plan: protect(path, replace(recipe, **quick), plan=plan)
+    )
     runpy.run_path(str(example), run_name="__main__")
     assert capsys.readouterr().out.strip()
 
@@ -522,7 +524,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_parts: None) 
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: facelab\nVersion: 1.0\n")
     points = {
-        "fade": "facelab:fade",
+        "edges": "facelab:edges",
         "absent": "facelab:nothing",
         "broken": "facelab.broken:load",
         "fails": "facelab:fails",
@@ -534,11 +536,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_parts: None) 
     module.write_text(
         "from pathlib import Path\n"
         f"example = {str(Path(__file__).parents[1] / 'examples' / 'own_surrogate.py')!r}\n"
-        "def fade(device):\n"
-        "    source = Path(example).read_text().replace('@shield.register_surrogate(\"fade\")', '')\n"
+        "def edges(device):\n"
+        "    source = Path(example).read_text().replace('@shield.register_surrogate(\"edges\")', '')\n"
         "    scope = {'__name__': 'x'}\n"
         "    exec(source, scope)\n"
-        "    return scope['load_fade'](device)\n"
+        "    return scope['load_edges'](device)\n"
         "def fails(device):\n"
         "    raise OSError('no such weights')\n"
     )
@@ -548,9 +550,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_parts: None) 
 
 
 def test_an_installed_package_brings_surrogates(package: None) -> None:
-    assert {"fade", "absent", "broken", "fails"} <= set(surrogates)
+    assert {"edges", "absent", "broken", "fails"} <= set(surrogates)
     assert "facelab" not in sys.modules  # imported when used
-    assert load_surrogate("fade", CPU)(noise(128)).shape == (2, 1, 3, 128, 128)
+    assert load_surrogate("edges", CPU)(noise(128)).shape == (2, 1, 3, 128, 128)
     sys.modules.pop("facelab")
 
 

@@ -42,7 +42,7 @@ def test_a_job_tells_how_far_it_is_and_gives_its_result():
             go_on.set()
     last = seen[-1]
     assert last.words == "Photo 2 of 2. Protecting: step 10 of 30"
-    assert last.share == pytest.approx((1 + 10 / 60) / 2)
+    assert last.share == pytest.approx((1 + 10 / (30 + job.CHECKING)) / 2)
     assert run.result() == "done"
 
 
@@ -250,8 +250,11 @@ class Judged:
     verdict: str = "fake"
     reasons: tuple = (Reason("eyes", "The <eyes> differ.", 0.8),)
 
-    def sentence(self):
-        return "Probably fake & manipulated."
+    def headline(self):
+        return "Fake & manipulated (probability 90%)."
+
+    def limits(self):
+        return "Some <fakes> are not found."
 
     def overlay(self):
         return Image.fromarray(np.zeros((40, 30, 3), np.uint8))
@@ -261,8 +264,14 @@ def test_a_verdict_shows_its_reasons_and_is_no_html(monkeypatch):
     monkeypatch.setattr(shield, "detect", lambda file: Judged())
     shown = detect.judged("me.jpg")
     assert html.escape("The <eyes> differ.") in shown and "<eyes>" not in shown
-    assert "Probably fake &amp; manipulated." in shown
-    assert "90%" in shown and 'alt="' in shown
+    assert "Fake &amp; manipulated (probability 90%)." in shown and "Some &lt;fakes&gt; are not found." in shown
+    assert shown.count("90%") == 1 and 'alt="' in shown
+
+
+def test_without_reasons_there_is_no_heading_for_them(monkeypatch):
+    monkeypatch.setattr(shield, "detect", lambda file: Judged(0.02, "real", ()))
+    shown = detect.judged("me.jpg")
+    assert "Reasons" not in shown and "No sign of a fake" in shown
 
 
 @pytest.mark.parametrize(("typed", "person"), [("", None), ("  ", None), (None, None), (" Ann ", "Ann")])

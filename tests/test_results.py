@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import shield
 from shield.bench import app, results
 from shield.bench.results import PERSONS, PORTRAITS, SENT, SWAP, Result
-from shield.verify.report import NOISE, ORIGINAL, PROTECTED, SOURCE, Swap
+from shield.verify.rows import NOISE, ORIGINAL, PROTECTED, SOURCE, Swap
 
 
 def result(photo: str = "a", preset: str = "balanced", saved: float = 0.5, **settings: object) -> Result:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from kornia.color import rgb_to_lab
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 import shield
@@ -41,7 +41,9 @@ from shield.swap.canvas import LARGEST, face_mask, matched
 from shield.verify import NOISE, PROTECTED, RESAVED, Plan, swaps, verification
 from shield.verify.frames import Scene
 from shield.verify.mark import mark
-from shield.verify.report import BROKEN, MANIPULATED, ORIGINAL, SCHEMA, SOURCE, TARGET, Swap
+from shield.verify.report import SCHEMA
+from shield.verify.rows import BROKEN, MANIPULATED, ORIGINAL, SOURCE, TARGET, Swap
+from shield.verify.sheet import swap_picture
 
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
@@ -276,7 +278,8 @@ def test_the_original_is_known_in_the_swap_and_the_protected_photo_is_not(verifi
         "A face swap made from this photo shows you in 2 of 2 pictures, made from the protected photo in none of 2; "
         "after JPEG 75 in none; from noise of the same visibility in 2."
     )
-    assert report.swap_sentence() in report.sentence() and report.swap_sentence() in report.headline()
+    assert report.swap_sentence() in report.sentence()
+    assert "Face swaps no longer show you (0 of 2 pictures)" in report.headline()
 
 
 def test_a_face_put_on_the_photo_is_measured_as_an_edit_is(verified) -> None:
@@ -298,10 +301,25 @@ def test_swaps_are_seen_by_the_detector_and_shown_with_the_mark(verified) -> Non
         assert np.array_equal(picture, donor(shown.donor).pixels)
         assert np.array_equal(clean, np.asarray(mark(shown.clean))) and not np.array_equal(clean, shown.clean)
         assert np.array_equal(broken, np.asarray(mark(shown.broken)))
-        assert shown.works == (True, False) and shown.words == ("shows the person", "somebody else")
+        assert shown.works == (True, False) and shown.words == ("shows the person", "shows somebody else")
         assert shown.manipulation.clean.shape == (128, 128, 3)
     bare = dataclasses.replace(found, swaps=())
     assert found.sheet.height > bare.sheet.height
+
+
+def test_the_picture_of_the_readme_marks_what_is_made(verified) -> None:
+    found, side = verified[0], 96
+    drawn = np.asarray(swap_picture(found.original, found.protected, found.swaps, side))
+    assert drawn.shape[1] > (1 + len(TWO)) * side and drawn.shape[0] > 3 * side
+    wanted = [
+        np.asarray(ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS, centering=(0.5, 0.0)))
+        for shown in found.swaps
+        for image in shown.pictures[1:]
+    ]
+    views = np.lib.stride_tricks.sliding_window_view(drawn, (side, side, 3))[:, :, 0]
+    for tile in wanted:  # with its mark, as it is shown everywhere
+        corners = (drawn[: len(views), : views.shape[1]] == tile[0, 0]).all(axis=2).nonzero()
+        assert any((views[row, column] == tile).all() for row, column in zip(*corners, strict=True))
 
 
 def test_the_page_shows_donors_before_and_after(verified, tmp_path) -> None:
@@ -311,7 +329,7 @@ def test_the_page_shows_donors_before_and_after(verified, tmp_path) -> None:
         assert f'alt="The donor {name}, who does not exist"' in gallery
         assert f"Simulated manipulation, face swap with {name}: before protection" in gallery
         assert f"Simulated manipulation, face swap with {name}: after protection" in gallery
-    assert gallery.count('<span class="good">somebody else</span>') == len(TWO)
+    assert gallery.count('<span class="good">shows somebody else</span>') == len(TWO)
 
 
 def test_progress_counts_swaps_too(verified) -> None:
@@ -398,4 +416,4 @@ def test_only_donors_on_whom_the_swap_works_count(verified) -> None:
 def test_a_report_without_swaps_says_nothing_of_them(verified) -> None:
     report = dataclasses.replace(verified[0].report, swaps=())
     assert report.swap_sentence() == "No face swap was made of this photo."
-    assert "swap made" not in report.sentence() and "swap made" not in report.headline()
+    assert "swap" not in report.headline() and "swap made" not in report.sentence()

@@ -12,7 +12,8 @@ from shield.channels import AS_SAVED
 from shield.faces import Face, detect, find_again, finding, pose
 from shield.faces.aligners import aligners
 from shield.faces.face import distance
-from shield.verify.report import HELD, PROTECTED, Effect, FaceReport, FileReport, Report
+from shield.verify.report import Report
+from shield.verify.rows import HELD, PROTECTED, Effect, FaceReport, FileReport
 from shield.verify.visibility import FaceVisibility, PhotoVisibility
 
 Pixels = NDArray[np.uint8]

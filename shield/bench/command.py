@@ -8,6 +8,7 @@ from shield.bench import (
     detector,
     frames,
     persons,
+    picture,
     portraits,
     recognisers,
     results,
@@ -17,13 +18,16 @@ from shield.bench import (
     swaps,
 )
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run an experiment and print its table.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="For research: run an experiment and print its table."
+)
 for _module in (
     ablation,
     curve,
     detector,
     frames,
     persons,
+    picture,
     portraits,
     recognisers,
     results,

@@ -23,7 +23,7 @@ from shield.bench.statistics import interval
 from shield.channels import AS_SAVED, load_channel
 from shield.surrogates import judges
 from shield.verify import HELD, NOISE, PROTECTED
-from shield.verify.report import ORIGINAL, SOCIAL
+from shield.verify.rows import ORIGINAL, SOCIAL
 
 SENT = (AS_SAVED, "jpeg75", SOCIAL)
 PORTRAITS, PERSONS = "portraits", "LFW's test persons"

@@ -33,7 +33,7 @@ from shield.photo import read
 from shield.swap import ALIGNER, SWAP, Canvas, Swapper, donor, donors, identity, pasted, repainted, shipped_swap
 from shield.training.data import FaceSet, load_faces
 from shield.verify import PROTECTED
-from shield.verify.report import ORIGINAL, SOURCE, TARGET, Swap
+from shield.verify.rows import ORIGINAL, SOURCE, TARGET, Swap
 from shield.verify.sheet import Pixels, sample_sheet
 from shield.verify.swaps import KNOWN_BY, Readers, found_anew
 

@@ -20,6 +20,7 @@ WORDS = {
     "real": "Nothing on this photo says that it was generated or manipulated",
     "unsure": "Not sure: this photo may be generated or manipulated",
 }
+UNSEEN = "What diffusion models and StyleGAN make is not found"
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,22 @@ class Verdict:
         """The reasons for the worst face, the weightiest first."""
         return self.worst.reasons
 
+    def headline(self) -> str:
+        """One plain sentence: the verdict, and how likely a fake is."""
+        return f"{WORDS[self.verdict]} (probability {self.probability:.0%})."
+
+    def limits(self) -> str:
+        """One plain sentence on what this verdict does not say."""
+        if self.verdict == "fake":
+            return "A verdict can be wrong."
+        return f"{UNSEEN}, so that this is no proof of a real photo."
+
     def sentence(self) -> str:
-        """One plain sentence."""
-        opening = f"{WORDS[self.verdict]} (probability {self.probability:.0%})"
+        """Plain sentences: the verdict with its reasons, and what it does not say."""
+        opening = self.headline().rstrip(".")
         reasons = [reason.sentence[0].lower() + reason.sentence[1:].rstrip(".") for reason in self.reasons]
-        if not reasons:
-            return f"{opening}."
-        return f"{opening}: {'; '.join(reasons)}."
+        words = f"{opening}: {'; '.join(reasons)}." if reasons else f"{opening}."
+        return f"{words} {self.limits()}"
 
     def overlay(self) -> Image.Image:
         """The photo with every reason's region drawn, the weightiest reason's in red."""

@@ -9,19 +9,22 @@ import shield
 ABOUT = """
 ### What it does
 
-shield changes a photo by an amount that people hardly see, against face swaps and face search, which shall no longer
-know the person on it, and against tools that edit hair, age, sex or expression, which shall break. It then opens the
-saved file again, runs such networks on the original and on the protected photo, one among them that the search never
-asked, sends the file through what the web does to it, and says what holds and what does not.
+shield changes a photo by an amount that people hardly see, so that face swaps and face search, which know a face by a
+recogniser, take the person on it for somebody else. It then opens the saved file again, makes face swaps and edits of
+the original and of the protected photo, asks recognisers, one among them that shield never trained against, sends the
+file through what the web does to it, and says what still works and what does not.
 
 ### What it does not do
 
-- It was tried on the networks below, which are small. A network that the search did not see may well not break; the
-  result says how many of those did. Nobody can promise that tomorrow's network breaks.
+- **Edits often still work.** Tools that change hair, age, sex or expression make a usable deepfake of many protected
+  photos too, above all where the search did not see their network.
+- **A stranger's recogniser may still know you.** One that shield never trained against is asked on every photo; on many
+  it is lost, on some it is not.
+- **One photo without protection is enough** for a face swap, and nothing keeps anybody from putting another face on
+  yours.
 - After strong compression less holds, most of all for small faces. Save as PNG where you can.
-- It hides who is on a photo from networks alone. People still know the person, and so does a network that finds one
-  other photo without protection: that is enough for a face swap.
 - Somebody who cleans the photo first may undo the protection. *Verify* can try that.
+- People still know you. Nobody can promise anything about tomorrow's networks.
 
 ### Privacy
 
@@ -38,7 +41,8 @@ def about() -> None:
     """Lay the tab out."""
     gr.Markdown(ABOUT, elem_classes="prose")
     entries = shield.manifest() | shield.imported_models()
-    rows = "".join(map(_row, [entries[name] for name in shield.SURROGATES if name in entries]))
+    known = [*shield.SURROGATES, *shield.JUDGES, "swap"]
+    rows = "".join(map(_row, [entries[name] for name in known if name in entries]))
     gr.HTML(f'<div class="scroll networks"><table><tbody>{rows}</tbody></table></div>')
     gr.Markdown(f"{END} shield {shield.__version__}.", elem_classes="prose")
 

@@ -7,16 +7,21 @@ import gradio as gr
 import shield
 from shield.page.complaint import as_toast
 from shield.page.options import Options
+from shield.page.photos import PHOTOS, accepted
 from shield.page.pictures import picture
-from shield.page.protect import PHOTOS
 from shield.page.result import QUIETLY
 from shield.page.status import verdict_box, waiting
 from shield.page.workbench import QUEUE
 
 SIDE = 900  # px of the overlay's longest side
-CLASSES = {"real": "good", "unsure": "fair", "fake": "poor"}
-SYMBOLS = {"real": "✓", "unsure": "?", "fake": "!"}
-IDLE = '<div class="status idle"><p>The verdict appears here. Photos never leave this machine.</p></div>'
+CLASSES = {"real": "calm", "unsure": "fair", "fake": "poor"}
+TITLES = {"real": "No sign of a fake", "unsure": "Unsure", "fake": "Probably fake"}
+SYMBOLS = {"real": "i", "unsure": "?", "fake": "!"}
+IDLE = (
+    '<div class="status idle"><p>The verdict appears here. Photos never leave this machine.</p>'
+    "<p>It looks for traces of older generators and for visible flaws. What diffusion models and StyleGAN make is not "
+    "found.</p></div>"
+)
 
 
 class DetectTab:
@@ -26,6 +31,7 @@ class DetectTab:
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
                 photo = gr.File(label="A photo", file_types=PHOTOS, height=170, elem_id="suspect")
+                accepted(options)
                 go = gr.Button("Detect", variant="primary", size="lg", elem_id="detect-go", interactive=False)
             with gr.Column(scale=6, min_width=320):
                 result = gr.HTML(IDLE, elem_id="detect-result")
@@ -49,10 +55,10 @@ def judged(file: str) -> str:
 
 def _verdict(verdict: shield.Verdict) -> str:
     reasons = "".join(f"<li>{html.escape(reason.sentence)}</li>" for reason in verdict.reasons)
+    listed = f"<h4>Reasons, weightiest first</h4><ul>{reasons}</ul>" if reasons else ""
     overlay = picture(verdict.overlay(), "The photo with the regions that speak for the verdict", SIDE)
-    hint = f"Probability that it is fake: {verdict.probability:.0%}. A verdict can be wrong."
     style, symbol = CLASSES[verdict.verdict], SYMBOLS[verdict.verdict]
     return (
-        verdict_box(style, symbol, verdict.verdict.capitalize(), verdict.sentence(), hint)
-        + f"<h4>Reasons, weightiest first</h4><ul>{reasons}</ul><figure>{overlay}</figure>"
+        verdict_box(style, symbol, TITLES[verdict.verdict], verdict.headline(), html.escape(verdict.limits()))
+        + f"{listed}<figure>{overlay}</figure>"
     )

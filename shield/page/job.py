@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import shield
 
 POLL = 0.2  # s between two looks at a job
-TESTS = 30  # about as many as a verification makes; each takes about as long as a step of the search
+CHECKING = 60  # steps of the search, about as long as a verification takes
 LOOKING = "Looking for faces"
 LOADING = "Loading the networks, the first time only, and looking for faces"
 
@@ -83,11 +83,11 @@ class Job(Generic[T]):
     def searching(self, step: int, steps: int, best: float) -> None:
         """The search's progress."""
         self._steps = steps
-        self._tell(f"Protecting: step {step} of {steps}", step / (steps + TESTS))
+        self._tell(f"Protecting: step {step} of {steps}", step / (steps + CHECKING))
 
     def verifying(self, done: int, total: int) -> None:
         """The progress of the verification after a search."""
-        self._tell(_checked(done, total), (self._steps + done) / (self._steps + total))
+        self._tell(_checked(done, total), (self._steps + CHECKING * done / total) / (self._steps + CHECKING))
 
     def checking(self, done: int, total: int) -> None:
         """The progress of a verification that is all there is to do."""

@@ -13,6 +13,7 @@ import shield
 from shield.page.complaint import as_toast, sentence
 from shield.page.job import Job, TimeUpError
 from shield.page.options import Options
+from shield.page.photos import PHOTOS, accepted
 from shield.page.pictures import picture
 from shield.page.private import kept_on_success
 from shield.page.result import QUIETLY, Shown, shown
@@ -21,7 +22,11 @@ from shield.page.workbench import Task, Values, Workbench
 
 ONE, MANY = 640, 240  # px: the longest side of a photo's preview, alone and among others
 KINDS = ("photo", "report", "sheet")  # what shield.protect_file writes, in this order
-PHOTOS = ["image", ".heic", ".heif", ".hif", ".avif"]  # not every system knows that the latter are images
+LIMITS = """
+<aside class="limits hint"><strong>What it does not do.</strong> Edits of hair, age, sex or expression still work on
+many photos. A recogniser that shield never trained against may still know you; the result says so. One photo of you
+without protection is enough for a face swap. People know you all the same.</aside>
+"""
 
 
 class ProtectTab:
@@ -35,28 +40,32 @@ class ProtectTab:
                 self.photos = gr.File(
                     label="Your photos", file_count="multiple", file_types=PHOTOS, height=170, elem_id="photos"
                 )
-                examples = _examples(options.examples)
-                preview = gr.HTML(elem_id="preview", visible=False)
+                accepted(options, several=True)
+                # Above the preview, so that the button stays in sight once a photo is picked.
                 self.settings = Settings()
                 bench.buttons()
+                examples = _examples(options.examples)
+                preview = gr.HTML(elem_id="preview", visible=False)
                 self.settings.fold()
             with gr.Column(scale=6, min_width=320):
                 bench.outcome()
+                gr.HTML(LIMITS)
         examples.click(lambda row: row, examples, self.photos, **QUIETLY)
         self.photos.change(
-            self.look, self.photos, [preview, bench.go], show_progress="hidden", api_visibility="private"
+            self.look, self.photos, [preview, examples, bench.go], show_progress="hidden", api_visibility="private"
         )
         bench.wire(self.task, {self.photos, *self.settings.components})
 
-    def look(self, files: list[str] | None) -> tuple[gr.HTML, gr.Button]:
-        """What is on the photos: every face outlined, before anything else."""
+    def look(self, files: list[str] | None) -> tuple[gr.HTML, gr.Dataset, gr.Button]:
+        """What is on the photos: every face outlined, before anything else. The examples give way."""
         if not files:
-            return gr.HTML(visible=False), gr.Button(interactive=False)
+            return gr.HTML(visible=False), gr.Dataset(visible=self._has_examples()), gr.Button(interactive=False)
         with as_toast():
             self._check_number(files)
         size = ONE if len(files) == 1 else MANY
         tiles = "".join(_preview(file, size) for file in files)
-        return gr.HTML(f'<div class="previews">{tiles}</div>', visible=True), gr.Button(interactive=True)
+        shown = gr.HTML(f'<div class="previews">{tiles}</div>', visible=True)
+        return shown, gr.Dataset(visible=False), gr.Button(interactive=True)
 
     def task(self, values: Values) -> Task:
         """Protect the photos by the Recipe that the widgets stand for."""
@@ -64,6 +73,9 @@ class ProtectTab:
         self._check_number(files)
         batch = Batch(files, self.settings.recipe(values))
         return Task(batch.protect, len(files), batch.complaints)
+
+    def _has_examples(self) -> bool:
+        return any(self.options.examples.glob("*.jpg"))
 
     def _check_number(self, files: Sequence[str]) -> None:
         most = self.options.photos

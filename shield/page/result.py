@@ -21,10 +21,10 @@ TILE = 160  # px
 QUALITY = 92
 SYMBOLS = {"protected": "✓", "partly protected": "!", "not protected": "✕"}
 DOWNLOADS = {
-    "photo": "Protected photo",
-    "report": "Report (JSON)",
-    "sheet": "Contact sheet",
-    "zip": "Everything (ZIP)",
+    "photo": "Download the protected photo",
+    "report": "Download the report (JSON)",
+    "sheet": "Download the contact sheet",
+    "zip": "Download everything (ZIP)",
 }
 QUIETLY: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 CLASSES = {"protected": "good", "partly protected": "fair", "not protected": "poor"}
@@ -74,33 +74,46 @@ def _verdict(report: shield.Report) -> str:
     hint = f"{faces}. Visible change (LPIPS) {face.face_lpips:.3f}, at most {face.max_levels} of 255 levels.{kept}"
     style, symbol = CLASSES[report.verdict], SYMBOLS[report.verdict]
     hint = " ".join([hint, *map(html.escape, report.original.notes)])
-    return verdict_box(style, symbol, report.verdict.capitalize(), report.headline(), hint)
+    return verdict_box(style, symbol, report.verdict.capitalize(), report.headline(), hint) + _doors(report)
 
 
 def _details(report: shield.Report) -> str:
-    sentences = [report.sentence()] + ([report.reference_sentence()] if report.reference else [])
+    sentences = report.details() + ([report.reference_sentence()] if report.reference else [])
+    sentences.append(report.detector_sentence())
     if report.adversaries:
         sentences += [report.adversary_sentence(), report.undo_sentence()]
-    tables = [("What happens to the file", report)]
+    tables = [("Share that breaks (Ruiz et al.)", report)]
     if report.adversaries:
-        tables.append(("What somebody does to undo it", report.other_side))
+        tables.append(("The same after somebody tries to undo it", report.other_side))
     words = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
     return words + "".join(_table(title, it) for title, it in tables)
+
+
+def _doors(report: shield.Report) -> str:
+    """What still works: a row per way into the photo."""
+    (title, *columns), rows = report.door_table()
+    return _cells(title, columns, rows, "doors")
 
 
 def _table(title: str, report: shield.Report) -> str:
     """Share broken: a row per channel and kind of frames, a column per network and control."""
     columns = report.table()
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
-    rows = "".join(
-        f'<tr><th scope="row">{html.escape(row)}</th>'
-        + "".join(f"<td>{shares[row]:.0%}</td>" if row in shares else "<td></td>" for shares in columns.values())
+    shares = [[f"{own[row]:.0%}" if row in own else "" for own in columns.values()] for row in report.row_titles()]
+    return _cells(title, [*columns], [(row, *cells) for row, cells in zip(report.row_titles(), shares, strict=True)])
+
+
+def _cells(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], style: str = "") -> str:
+    """A table; the first cell of every row is its heading."""
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in (title, *columns))
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(first)}</th>'
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
         + "</tr>"
-        for row in report.row_titles()
+        for first, *cells in rows
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(title)}"><table>'
-        f'<thead><tr><th scope="col">{html.escape(title)}</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<div class="scroll {style}" tabindex="0" role="region" aria-label="{html.escape(title)}"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -118,8 +131,8 @@ def _gallery(verification: shield.Verification) -> str:
         )
     for (face, surrogate), group in itertools.groupby(tiles, lambda tile: (tile.face, tile.surrogate)):
         made = list(group)
-        title = f"{f'Face {face + 1}, edited' if several else 'Edited'}: {', '.join(tile.edit for tile in made)}"
-        note = f"by {surrogate}, {'which the search worked on' if known[surrogate] else 'not seen by the search'}"
+        title = f"{f'Face {face + 1}, edited' if several else 'Edited'} by {surrogate}"
+        note = "the search worked against it" if known[surrogate] else "the search did not see it"
         cards = "".join(map(_card, made))
         head = f'<h4>{html.escape(title)} <span class="hint">{html.escape(note)}</span></h4>'
         parts.append(f'{head}<div class="cards">{cards}</div>')
@@ -131,7 +144,7 @@ def _card(tile: shield.Manipulation) -> str:
         _figure(image, f"Simulated manipulation, {tile.edit}: {when} protection", when)
         for image, when in zip(tile.pictures, ("before", "after"), strict=True)
     ]
-    return _framed(figures, tile.edit, tile.words, tile.disrupted, tile.outcome)
+    return _framed(figures, tile.edit, tile.words, _style(tile.worked, tile.stopped))
 
 
 def _swap_card(swap: shield.ShownSwap) -> str:
@@ -139,17 +152,20 @@ def _swap_card(swap: shield.ShownSwap) -> str:
     figures = [_figure(donor, f"The donor {swap.donor}, who does not exist", "donor")]
     for image, when in zip(made, ("before", "after"), strict=True):
         figures.append(_figure(image, f"Simulated manipulation, face swap with {swap.donor}: {when} protection", when))
-    return _framed(figures, swap.donor, swap.words[1], not swap.works[1])
+    return _framed(figures, swap.donor, swap.words[1], _style(swap.works[0], not swap.works[1]))
+
+
+def _style(worked: bool, stopped: bool) -> str:
+    return "hint" if not worked else "good" if stopped else "poor"
 
 
 def _figure(image: Image.Image, text: str, caption: str) -> str:
     return f"<figure>{picture(image, text, TILE)}<figcaption>{caption}</figcaption></figure>"
 
 
-def _framed(figures: Sequence[str], title: str, words: str, good: bool, outcome: str = "") -> str:
-    """Figures side by side over a line that says what they are."""
-    line = f'{html.escape(title)} <span class="{"good" if good else "poor"}">{words}</span>'
-    line += f'<br><span class="hint">{outcome}</span>' if outcome else ""
+def _framed(figures: Sequence[str], title: str, words: str, style: str) -> str:
+    """Figures side by side over a line that says what they are and what came of it."""
+    line = f'{html.escape(title)} <span class="{style}">{words}</span>'
     return f'<div class="card"><div class="pair">{"".join(figures)}</div><p>{line}</p></div>'
 
 

@@ -14,7 +14,8 @@ from shield.page.verify import VerifyTab
 
 HEADER = """
 <header class="masthead"><h1>shield</h1>
-<p>Post your photo. Keep your face yours: on a protected photo face swaps lose you, and edits break.</p></header>
+<p>A small change to your photo, so that face swaps and face search lose you. Then a check of the saved file, which says
+what holds and what does not.</p></header>
 """
 CLEAN = 600  # s between two looks for old files
 

@@ -7,8 +7,8 @@ import gradio as gr
 import shield
 from shield.page.job import Job
 from shield.page.options import Options
+from shield.page.photos import PHOTOS, accepted
 from shield.page.private import kept_on_success
-from shield.page.protect import PHOTOS
 from shield.page.result import Shown, shown
 from shield.page.workbench import Task, Values, Workbench
 
@@ -23,6 +23,7 @@ class VerifyTab:
                 with gr.Row():
                     self.original = _photo("Original photo", "original")
                     self.protected = _photo("Protected photo", "protected")
+                accepted(options)
                 self.adversaries = gr.Checkbox(
                     label="Also try what undoes a protection",
                     info="Cleaning the photo before manipulating it, and networks hardened against it. Takes longer.",

@@ -2,7 +2,8 @@
 
 from shield.verify.effects import Manipulation
 from shield.verify.plan import EXTENTS, FULL, PLAN, QUICK, Plan, plan_of
-from shield.verify.report import EXACT, HELD, NOISE, PROTECTED, RESAVED, Detection, Effect, Report, Swap
+from shield.verify.report import Report
+from shield.verify.rows import EXACT, HELD, NOISE, PROTECTED, RESAVED, Detection, Effect, Swap
 from shield.verify.swaps import ShownSwap
 from shield.verify.verification import Counted, Source, Verification, find_faces, verify_photo, versions
 

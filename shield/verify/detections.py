@@ -16,7 +16,7 @@ from shield.faces import Face, warp, whole_picture
 from shield.photo import to_levels
 from shield.region import region_of
 from shield.verify.effects import Manipulation
-from shield.verify.report import BROKEN, MANIPULATED, ORIGINAL, PROTECTED, Detection
+from shield.verify.rows import BROKEN, MANIPULATED, ORIGINAL, PROTECTED, Detection
 
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")

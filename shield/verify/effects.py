@@ -21,13 +21,16 @@ from shield.surrogates import Surrogate
 from shield.verify.frames import Scene, kinds
 from shield.verify.mark import mark
 from shield.verify.outcomes import Judges, can_judge
-from shield.verify.report import ENOUGH, HELD, PROTECTED, Effect
+from shield.verify.rows import ENOUGH, HELD, PROTECTED, Effect
 
 BATCH = 16  # crops that are measured together, at most
 PIXELS = 24 * 128 * 128  # of the results that a network makes at a time, about: it holds many times as much meanwhile
 
 LARGE = 1024  # px: side of the portrait framing above which a picture is shrunk around the face before it is cut
 AROUND = 1.5  # of that framing: what is shrunk; all frames lie within
+
+AS_BEFORE = "did not work on the original either"
+STILL_USABLE, NOT_USABLE = "still a usable deepfake", "no usable deepfake any more"
 
 Frame: TypeAlias = tuple[int, Face]  # number of the known face, and how it is framed
 Ways: TypeAlias = Mapping[str, Callable[[Pixels], Pixels]]  # what happens to a file, by name
@@ -55,19 +58,25 @@ class Manipulation:
     usable_clean: float | None = None
 
     @property
-    def outcome(self) -> str:
-        """Whether it is a usable deepfake, before and after; "" where nobody can tell."""
-        if self.usable is None or self.usable_clean is None:
-            return ""
-        if self.usable_clean < ENOUGH:
-            return "was no usable deepfake"
-        return "still a usable deepfake" if self.usable >= ENOUGH else "no usable deepfake any more"
+    def worked(self) -> bool:
+        """Whether the edit makes a usable deepfake of the original; yes where nobody can tell."""
+        return self.usable is None or self.usable_clean is None or self.usable_clean >= ENOUGH
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it does not work on the protected photo: no usable deepfake or, where nobody can tell, disrupted."""
+        return self.disrupted if self.usable is None else self.usable < ENOUGH
 
     @property
     def words(self) -> str:
-        """Whether it broke, and in how many frames."""
-        broken = "broken" if self.disrupted else "not broken"
-        return broken if self.frames == 1 else f"{broken} ({self.share * self.frames:.0f} of {self.frames} frames)"
+        """What came of it: of a usable deepfake or, where nobody can tell, whether it broke; in how many frames."""
+        if not self.worked:
+            return AS_BEFORE
+        if self.usable is None:
+            words, share = "broken" if self.disrupted else "not broken", self.share
+        else:
+            words, share = NOT_USABLE if self.stopped else STILL_USABLE, self.usable
+        return words if self.frames == 1 else f"{words} ({share * self.frames:.0f} of {self.frames} frames)"
 
     @property
     def pictures(self) -> tuple[Image.Image, Image.Image]:

@@ -14,7 +14,7 @@ from shield.faces import Face, whole_picture
 from shield.faces.aligners import aligners
 from shield.frames import held
 from shield.registry import Registry
-from shield.verify.report import EXACT, FOUND, HELD
+from shield.verify.rows import EXACT, FOUND, HELD
 
 NEAR = 0.25  # of the frame's side: what an aligner finds no farther off is the face that is known there
 

@@ -11,7 +11,7 @@ from shield.surrogates import STUDENTS, judges
 from shield.surrogates import surrogates as known
 from shield.swap import ALIGNER, donors
 from shield.verify.frames import kinds
-from shield.verify.report import EXACT, FOUND, HELD, PROTECTED, SOCIAL
+from shield.verify.rows import EXACT, FOUND, HELD, PROTECTED, SOCIAL
 
 QUICK, FULL = EXTENTS = ("quick", "full")  # how much may be measured, by name
 LEAST = 4  # draws of every face as saved, however many faces there are

@@ -1,10 +1,11 @@
 """The contact sheet: what was changed, and what manipulators make of it. Every manipulated picture is marked."""
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from shield.swap import SWAP
 from shield.verify.effects import Manipulation
@@ -14,7 +15,7 @@ from shield.verify.swaps import ShownSwap
 AMPLIFICATION = 10
 SWAP_SIDE = 224  # px
 PHOTO_HEIGHT, GAP, CAPTION = 384, 12, 20
-INK, PAPER, BROKEN, WHOLE = (32, 32, 36), (250, 250, 248), (20, 110, 60), (170, 40, 30)
+INK, PAPER, STOPPED, WHOLE = (32, 32, 36), (250, 250, 248), (20, 110, 60), (170, 40, 30)
 MOST_FACES = 4
 STRIP = 64  # rows of a photo made smaller
 
@@ -37,19 +38,13 @@ def contact_sheet(
     verdict: str,
     swaps: Sequence[ShownSwap] = (),
 ) -> Image.Image:
-    """Original, protected photo and difference; below, per face and edit, the clean result over the broken one.
+    """Original, protected photo and difference; below, per face and donor, a face swap.
 
-    Then, per face and donor, a face swap.
+    Then, per face and edit, what is made of the original over what is made of the protected photo.
     """
     top = [(_small(original), "original"), (_small(protected), "protected")]
     top.append((_small(difference(original, protected)), f"difference x{AMPLIFICATION}"))
     rows = [_row([_captioned(image, text) for image, text in top])]
-    shown = sorted({m.face for m in manipulations})[:MOST_FACES]
-    for face in shown:
-        for surrogate in dict.fromkeys(m.surrogate for m in manipulations):
-            tiles = [m for m in manipulations if (m.face, m.surrogate) == (face, surrogate)]
-            title = f"{surrogate}: made from the original (above), from the protected photo (below)"
-            rows.append(_titled(title if len(shown) == 1 else f"Face {face + 1}, {title}", _pairs(tiles)))
     lending = sorted({swap.face for swap in swaps})[:MOST_FACES]
     for face in lending:
         title = (
@@ -57,7 +52,36 @@ def contact_sheet(
         )
         own = [swap for swap in swaps if swap.face == face]
         rows.append(_titled(title if len(lending) == 1 else f"Face {face + 1}, {title}", _triples(own)))
+    shown = sorted({m.face for m in manipulations})[:MOST_FACES]
+    for face in shown:
+        for surrogate in dict.fromkeys(m.surrogate for m in manipulations):
+            tiles = [m for m in manipulations if (m.face, m.surrogate) == (face, surrogate)]
+            title = f"{surrogate}: made from the original (above), from the protected photo (below)"
+            rows.append(_titled(title if len(shown) == 1 else f"Face {face + 1}, {title}", _pairs(tiles)))
     return _titled(verdict, _stack(rows), outer=GAP)
+
+
+def swap_picture(original: Pixels, protected: Pixels, swaps: Sequence[ShownSwap], side: int) -> Image.Image:
+    """What face swaps make of a photo, in tiles of so many px: a row each of donors, of the original and protected.
+
+    Of a photo that is higher than wide the upper part is shown, or of one that is wider the middle.
+    """
+    shown = [[_squared(image, side) for image in swap.pictures] for swap in swaps]
+    blank = Image.new("RGB", (side, side), PAPER)
+    rows = [[_captioned(blank, "")], [], []]
+    rows[0] += [_captioned(tiles[0], "another person's picture") for tiles in shown]
+    for number, (pixels, text) in enumerate(((original, "the photo"), (protected, "protected by shield"))):
+        rows[number + 1] = [_captioned(_squared(Image.fromarray(pixels), side), text)]
+        for swap, tiles in zip(swaps, shown, strict=True):
+            ink = WHOLE if swap.works[number] else STOPPED
+            rows[number + 1].append(_captioned(tiles[number + 1], f"a face swap: {swap.words[number]}", ink))
+    return _titled(
+        "What a face swap makes of a photo, and of the same photo protected", _stack([*map(_row, rows)]), GAP
+    )
+
+
+def _squared(image: Image.Image, side: int) -> Image.Image:
+    return ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS, centering=(0.5, 0.0))
 
 
 def sample_sheet(title: str, edits: Sequence[str], rows: Sequence[tuple[Pixels, Sequence[Pixels]]]) -> Image.Image:
@@ -83,9 +107,7 @@ def _pairs(tiles: Sequence[Manipulation]) -> Image.Image:
     columns = []
     for tile in tiles:
         clean, broken = tile.pictures
-        below = _captioned(broken, tile.words, BROKEN if tile.disrupted else WHOLE)
-        if tile.outcome:
-            below = _captioned(below, tile.outcome)
+        below = _captioned(broken, tile.words, _ink(tile.worked, tile.stopped))
         columns.append(_stack([_captioned(clean, tile.edit), below]))
     return _row(columns)
 
@@ -97,11 +119,16 @@ def _triples(swaps: Sequence[ShownSwap]) -> Image.Image:
         pictures = swap.pictures
         for image in pictures:
             image.thumbnail((SWAP_SIDE, SWAP_SIDE), Image.Resampling.LANCZOS)
-        texts = zip(
-            pictures, (swap.donor, *swap.words), (INK, *(WHOLE if w else BROKEN for w in swap.works)), strict=True
-        )
+        works, still = swap.works
+        inks = INK, WHOLE if works else INK, _ink(works, not still)
+        texts = zip(pictures, (f"{swap.donor}, who does not exist", *swap.words), inks, strict=True)
         columns.append(_stack([_captioned(image, text, ink) for image, text, ink in texts]))
     return _row(columns)
+
+
+def _ink(worked: bool, stopped: bool) -> tuple[int, int, int]:
+    """Green where protection stopped what worked, red where it did not, black where nothing worked."""
+    return INK if not worked else STOPPED if stopped else WHOLE
 
 
 def _captioned(image: Image.Image, text: str, ink: tuple[int, int, int] = INK) -> Image.Image:
@@ -133,9 +160,11 @@ def _stack(rows: Sequence[Image.Image]) -> Image.Image:
 
 
 def _titled(text: str, image: Image.Image, outer: int = 0) -> Image.Image:
+    """A text, as wide as the image but readably wide, above it."""
     lines = _wrapped(text, max(300, image.width))
     height = 19 * len(lines) + 6
-    sheet = Image.new("RGB", (image.width + 2 * outer, image.height + height + 2 * outer), PAPER)
+    width = max(image.width, *(ceil(_font(14).getlength(line)) for line in lines))
+    sheet = Image.new("RGB", (width + 2 * outer, image.height + height + 2 * outer), PAPER)
     ImageDraw.Draw(sheet).multiline_text((outer, outer), "\n".join(lines), fill=INK, font=_font(14))
     sheet.paste(image, (outer, outer + height))
     return sheet

@@ -20,11 +20,11 @@ from shield.objectives import l2, l2_mask
 from shield.photo import to_pixels
 from shield.surrogates import RECOGNISERS, load_surrogate
 from shield.swap import ALIGNER, SWAP, Canvas, Swapper, donor, identity, pasted, repainted
-from shield.verify.effects import Manipulation, Ways
+from shield.verify.effects import AS_BEFORE, Manipulation, Ways
 from shield.verify.frames import Scene, kinds, nearest
 from shield.verify.mark import mark
 from shield.verify.plan import Plan
-from shield.verify.report import FOUND, ORIGINAL, PROTECTED, SOURCE, TARGET, Swap
+from shield.verify.rows import FOUND, ORIGINAL, PROTECTED, SOURCE, TARGET, Swap
 
 KNOWN_BY = 2  # recognisers that have to know a person before a picture counts as showing him
 FRAME = FOUND + ALIGNER
@@ -56,8 +56,8 @@ class ShownSwap:
     @property
     def words(self) -> tuple[str, str]:
         """Whom each shows."""
-        first, second = ("shows the person" if works else "somebody else" for works in self.works)
-        return first, second
+        first, second = ("shows the person" if works else "shows somebody else" for works in self.works)
+        return first, second if self.works[0] else AS_BEFORE
 
     @property
     def manipulation(self) -> Manipulation:

@@ -35,7 +35,8 @@ from shield.verify.detections import measure_detections
 from shield.verify.effects import Manipulation, Wanted, face_crop, measure_effects, run, sendings
 from shield.verify.frames import Scene
 from shield.verify.plan import PLAN, Plan
-from shield.verify.report import NOISE, ORIGINAL, PROTECTED, RESAVED, SCHEMA, FaceReport, FileReport, Report
+from shield.verify.report import SCHEMA, Report
+from shield.verify.rows import NOISE, ORIGINAL, PROTECTED, RESAVED, FaceReport, FileReport
 from shield.verify.sheet import contact_sheet, difference
 from shield.verify.swaps import ShownSwap, lendings, measure_swaps
 from shield.verify.visibility import FaceVisibility, face_visibility, photo_visibility
@@ -64,7 +65,7 @@ class Verification:
     @cached_property
     def sheet(self) -> Image.Image:
         """The contact sheet."""
-        return contact_sheet(self.original, self.protected, self.manipulations, self.report.sentence(), self.swaps)
+        return contact_sheet(self.original, self.protected, self.manipulations, self.report.lead(), self.swaps)
 
     @cached_property
     def difference(self) -> Image.Image:
