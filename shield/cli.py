@@ -774,7 +774,7 @@ def train(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Say whether this installation works: versions, devices, weights, privacy, and a search of a few steps.
+    """Check that all works here, and how long it takes.
 
     Exit codes: 0 all is as it should be; 2 something is not.
     """

@@ -43,12 +43,12 @@ LARGEST_WARP = 0.05
 # What the search goes through in turn by default. Each sees frames drawn anew.
 ROBUST = (AS_SAVED, AS_SAVED, "jpeg75")
 PLAIN = (AS_SAVED,)
-BALANCED = Strength(0.05, 0.07, 0.20, 1.05, 1.2, 0.005, 32, 3, "hard to see, right for most photos")
+BALANCED = Strength(0.05, 0.07, 0.20, 1.05, 1.6, 0.005, 32, 3, "hard to see, right for most photos")
 PRESETS: Mapping[str, Strength] = MappingProxyType(
     {
-        "subtle": Strength(0.02, 0.05, 0.12, 1.03, 0.6, 0.0025, 24, 3, "hardest to see, holds least"),
+        "subtle": Strength(0.02, 0.05, 0.12, 1.03, 0.8, 0.0025, 24, 3, "hardest to see, holds least"),
         "balanced": BALANCED,
-        "strong": Strength(0.10, 0.10, 0.30, 1.1, 2.0, 0.005, 48, 8, "holds most, may be seen"),
+        "strong": Strength(0.10, 0.10, 0.30, 1.1, 2.4, 0.005, 48, 8, "holds most, may be seen"),
     }
 )
 

@@ -263,7 +263,7 @@ def test_the_progress_of_a_verification_has_a_clock_of_its_own(monkeypatch):
 
     monkeypatch.setattr(cli, "Progress", Watched)
     monkeypatch.setattr(cli, "errors", Console(file=io.StringIO()))
-    with cli._progress(silent=False, title="") as told:
+    with cli._progress(silent=False) as told:
 
         def task():
             (only,) = bars[0].tasks

@@ -378,7 +378,7 @@ def test_the_bytes_are_the_same_with_every_number_of_workers(tmp_path: Path, sma
             ("protected", "none", HELD)
         }
         assert report["swaps"] == [] and report["machine"]["threads"] == "1"
-        assert "of those that no search asked" in str(outcomes[0].result and outcomes[0].result.sentence)
+        assert "a recogniser that shield never trained against" in str(outcomes[0].result and outcomes[0].result.sentence)
     assert found[1] == found[2] and len(found[1]) == 2
 
 
@@ -439,7 +439,7 @@ def test_the_command_line_resumes_and_sums_up(album: Path, search: Mock) -> None
     first = run(app, ["protect", "album", "--summary", "all.csv"])
     assert first.exit_code == 2, first.output
     assert "3 photos: 1 failed, 2 protected." in first.stdout
-    assert "break on the saved file" in first.stdout and "noise" not in first.stdout  # which nobody measured
+    assert "Edits break" in first.stdout and "noise" not in first.stdout  # which nobody measured
     again = run(app, ["protect", "album", "--resume", "--summary", "all.json"])
     assert again.exit_code == 2 and search.call_count == 4
     assert "3 photos: 1 failed, 2 protected; 2 of them were done before." in again.stdout
