@@ -149,8 +149,7 @@ def test_options_in_words_exist() -> None:
 def test_the_readme_is_short_and_has_its_marks() -> None:
     text = PAGES[0].read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 130
-    assert text.count("<!-- results -->") == text.count("<!-- /results -->") == 1
-    assert text.index("<!-- results -->") < text.index("<!-- /results -->")
+    assert text.count("<!-- results: portraits -->") == 2
 
 
 def test_ci_runs_the_second_set_up_command() -> None:

@@ -30,7 +30,8 @@ PORTRAITS, PERSONS = "portraits", "LFW's test persons"
 TITLES = {PORTRAITS: "portraits of 1024 px", PERSONS: "photos of 128 px of LFW's test persons"}
 BLOCK = "<!-- results: {} -->"
 SWAP = "a face swap shows the person"
-KNOWN, EDITED = "{} knows the person", "{}: a usable deepfake"
+KNOWN, EDITED = "{} knows the person", "edits by {} make a usable deepfake"
+NEVER_ASKED = {KNOWN.format(name): KNOWN.format(f"{name}, which no search asks,") for name in judges}
 console = Console(width=160)
 
 Shares = dict[str, float]  # by row of the table
@@ -160,15 +161,15 @@ def table(results: Sequence[Result]) -> Iterator[str]:
         before = [result.original[title] for result in results if title in result.original]
         noise = [result.noise[title] for result in results if title in result.noise]
         cells = [_cell(title, [result for result in results if result.preset == name]) for name in presets]
-        yield f"| {title} | {_mean(before)} | {_mean(noise)} | {' | '.join(cells)} |"
+        words = NEVER_ASKED.get(title, title)
+        yield f"| {words} | {_mean(before)} | {_mean(noise)} | {' | '.join(cells)} |"
     yield _figures("face LPIPS", results, presets, lambda result: result.seen.get("face_lpips"))
     yield _figures("FLIP", results, presets, lambda result: result.seen.get("flip"))
 
 
 def _order(title: str) -> tuple[int, str]:
     """The swap first, then who was never asked, then who was, then editors."""
-    judged = any(title == KNOWN.format(name) for name in judges)
-    return (0 if title == SWAP else 1 if judged else 2 if title.endswith("the person") else 3), title
+    return (0 if title == SWAP else 1 if title in NEVER_ASKED else 2 if title.endswith("the person") else 3), title
 
 
 def _cell(title: str, results: Sequence[Result]) -> str:
