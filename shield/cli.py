@@ -209,7 +209,7 @@ def protect(
 
     What is wrong with one photo does not end the work on the others. Of several photos, every folder that results go
     to keeps a journal (shield.journal.jsonl), from which --resume goes on. Exit codes, the worst of all photos: 0
-    protected; 1 something that the search worked against still works as saved or after a social network, or no change
+    protected; 1 something that should not still works, as saved or after a social network, or no change
     fits the bound (nothing is written then); 2 bad input.
     """
     with _reported():
@@ -263,7 +263,7 @@ def verify(
 ) -> None:
     """Measure on two files what protection does: every surrogate, after everything the web does, with controls.
 
-    Exit codes: 0 protected; 1 something that the search worked against still works, or the bound is not kept; 2 bad
+    Exit codes: 0 protected; 1 something that should not still works, or the bound is not kept; 2 bad
     input.
     """
     with _reported():
@@ -462,7 +462,7 @@ class Album:
         if self.output is not None:
             _check_folder(self.output)
         if self.summary is not None:
-            shield.Summary.check(self.summary, self.force or self.resume)
+            shield.Summary.check(self.summary, self.force, self.resume)
         wanted, cores = self.workers * torch.get_num_threads(), os.cpu_count() or 1
         if self.workers > 1 and wanted > cores and not self.silent:
             _say(
@@ -520,7 +520,7 @@ class Album:
             console.print(table)
             _say(summary.sentence())
         if self.summary is not None:
-            summary.save(self.summary, self.force or self.resume)
+            summary.save(self.summary, self.force, self.resume)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def protect_files(
 def _settings(recipe: Recipe, plan: Plan, reference: Source | None) -> str:
     """A hash of all that decides a result but the photo, processor and threads."""
     imported = imported_models()
-    weights = manifest() | {name: imported[name] for name in recipe.surrogates if name in imported}
+    weights = manifest() | {name: imported[name] for name in (*recipe.surrogates, *plan.asked) if name in imported}
     other = None if reference is None else open_photo(reference).sha256
     hashes = {name: entry.sha256 for name, entry in weights.items()}
     parts = [recipe.settings(), asdict(plan), other, hashes, versions()["shield"]]

@@ -19,7 +19,8 @@ class Journal:
 
     Every finished photo is a line of JSON: ``photo`` (its path as seen from the folder), ``settings`` (a hash of all
     that decides a result but the photo) and ``saved`` (``Saved``, the files by name with their sha256) or ``error``.
-    Of several lines on one photo the last counts. What is no such line, as the torn one of a run that was killed, is
+    Of several lines on one photo the last counts that says what was saved; what failed since undid nothing. What is no
+    such line, as the torn one of a run that was killed, is
     not there. Raises PhotoError where the journal is there and cannot be read.
     """
 
@@ -67,7 +68,8 @@ class Journal:
 
     def _keep(self, line: dict[str, Any]) -> None:
         photo = line["photo"]
-        self._lines[photo] = line
+        if "saved" in line or "saved" not in self._lines.get(photo, {}):  # what failed since undid nothing
+            self._lines[photo] = line
         for file in line.get("saved", {}).get("files", {}):
             self._owned.get(self._owners.get(file, photo), set()).discard(file)
             self._owned.setdefault(photo, set()).add(file)

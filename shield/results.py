@@ -68,7 +68,7 @@ class Saved:
     """A result in a few words, as a run over many photos keeps it.
 
     ``original``: the photo's sha256. ``files``: photo, report and sheet with the sha256 of each. ``verdict``,
-    ``sentence``: the report's. ``reached``: whether every manipulation that the search worked on breaks, within the
+    ``sentence``: the report's. ``reached``: whether the verdict is "protected", within the
     bounds. ``face_lpips``: the worst face's. ``seconds``: that it took. ``earlier``: whether an earlier run did it.
     """
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
-from shield.bounds import Allowed, Band, Begun, Bound, Grey, Greyed, Limits, Steered, Visible, bounds
+from shield.bounds import Allowed, Band, Begun, Bound, Grey, Greyed, Limits, Steered, Visible, bounds, lab
 from shield.carriers import Change, bent, search_flow
 from shield.channels import Codec, Pixels, Transform, View, road
 from shield.device import pick_device
@@ -119,7 +119,9 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor, unbent
     bound = bounds[recipe.bound](working, limits)
     if not (recipe.steered and recipe.searched):
         return bound
-    bound = Greyed.of(Band(bound, working, face.side), working, face)
+    bound = Band(bound, working, face.side)
+    if recipe.bound != lab.NAME:  # which is colour alone
+        bound = Greyed.of(bound, working, face)
     allowed = Allowed(recipe.face_lpips, recipe.flip, recipe.loudest, recipe.skin, recipe.stains)
     return Steered(bound, Visible(working, face, allowed, load_lpips(working.device), unbent))
 

@@ -18,7 +18,7 @@ def separable(image: Tensor, down: Kernel, right: Kernel) -> Tensor:
     return _band(down, height).to(image) @ image @ _band(right, width).to(image).T
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def _band(kernel: Kernel, length: int) -> Tensor:
     """(length, length) in float64: row by row what each sample is made of; the border is repeated beyond itself."""
     radius = len(kernel) // 2

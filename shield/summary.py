@@ -69,20 +69,35 @@ class Summary:
         before = f"; {earlier} of them were done before" if earlier else ""
         return f"{len(self.rows)} photo{'' if len(self.rows) == 1 else 's'}: {parts}{before}."
 
-    def save(self, path: str | Path, force: bool = False) -> None:
+    def save(self, path: str | Path, force: bool = False, again: bool = False) -> None:
         """Write the rows as CSV or JSON, as the ending says. Raises as ``check``, PhotoError on a full disk."""
-        self.check(path, force)
+        self.check(path, force, again)
         values = [vars(row) for row in self.rows]
         text = _as_csv(values) if as_path(path).suffix.lower() == CSV else json.dumps(values, indent=2) + "\n"
-        write_atomically(text.encode("utf-8", "backslashreplace"), as_path(path), force=force)
+        write_atomically(text.encode("utf-8", "backslashreplace"), as_path(path), force=force or again)
 
     @staticmethod
-    def check(path: str | Path, force: bool = False) -> None:
-        """Raise InputError where no summary can be written there; one that is there is overwritten by ``force``."""
+    def check(path: str | Path, force: bool = False, again: bool = False) -> None:
+        """Raise InputError where no summary can be written there.
+
+        What is there is overwritten by ``force``, and ``again`` where it is a summary.
+        """
         path = as_path(path)
         if path.suffix.lower() not in (CSV, JSON):
             raise InputError(f"{path} is no place for a summary; give it the ending {CSV} or {JSON}.")
-        check_writable(path, None, force)
+        check_writable(path, None, force or (again and _is_summary(path)))
+
+
+def _is_summary(path: Path) -> bool:
+    """Whether the file holds what ``Summary.save`` wrote."""
+    names = list(Row.__dataclass_fields__)
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() == CSV:
+            return text.partition("\n")[0].strip() == ",".join(names)
+        return all(list(row) == names for row in json.loads(text))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -62,6 +62,7 @@ def in_workers(
         yield from ((task, work(task, partial(tell, task))) for task in tasks)
         return
     waiting, crew = [*tasks], [_started(work) for _ in range(min(count, len(tasks)))]
+    begun = False
     try:
         while waiting or any(worker.task for worker in crew):
             _hand_out(waiting, crew)
@@ -70,7 +71,7 @@ def in_workers(
                 said, value = _heard(worker)
                 task = worker.task
                 if said == READY:
-                    worker.ready = True
+                    worker.ready = begun = True
                 elif said == RAISED:
                     raise value
                 elif said == TOLD and task:
@@ -79,7 +80,7 @@ def in_workers(
                     worker.task = None
                     yield task, value
                 elif said == DIED:
-                    if not worker.ready:
+                    if not begun or (not worker.ready and len(crew) == 1):
                         raise ProcessError(
                             "A worker process ended before it had begun; take one worker, or, in a program, call "
                             'shield under if __name__ == "__main__".'
@@ -88,7 +89,7 @@ def in_workers(
                     crew.remove(worker)
                     if task and not task.again:
                         waiting.insert(0, replace(task, again=True))
-                    if waiting:
+                    if waiting and worker.ready:  # where one could not begin, as for want of memory, fewer go on
                         crew.append(_started(work))
                     if task and task.again:
                         yield task, None

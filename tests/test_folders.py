@@ -27,6 +27,7 @@ from shield import batch, files, folders, journal, workers
 from shield.attacks import Progress
 from shield.cli import app
 from shield.journal import Journal
+from shield.summary import Row
 from shield.verify import HELD, plan_of
 from shield.workers import Task
 
@@ -84,6 +85,19 @@ def test_a_second_run_does_only_what_failed(album: Path, search: Mock) -> None:
     assert again[0].result == shield.Saved(**{**vars(first[0].result), "earlier": True})  # type: ignore[arg-type]
     assert {**listing(album), journal.NAME: b""} == {**before, journal.NAME: b""}
     assert all("is there already" in str(one.error) or "no face" in str(one.error) for one in protected(album))
+    # That these were refused, in the journal too, undoes nothing of what is there.
+    assert names(protected(album, resume=True)) == {"a.png": "before", "b.png": "before", "c.png": "failed"}
+
+
+def test_a_summary_replaces_a_summary_and_nothing_else(tmp_path: Path) -> None:
+    summary = shield.Summary((Row("a.png", "protected", 0.04, 9.0, True),))
+    for name in ("all.csv", "all.json"):
+        summary.save(tmp_path / name)
+        summary.save(tmp_path / name, again=True)
+        (tmp_path / name).write_text("[]\n" if name == "all.csv" else '{"guests": 3}')
+        with pytest.raises(shield.PhotoError, match="already"):
+            summary.save(tmp_path / name, again=True)
+        assert (tmp_path / name).read_text() in ("[]\n", '{"guests": 3}')
 
 
 def _photo(album: Path) -> None:

@@ -610,6 +610,37 @@ def test_outcomes_decide_and_not_what_breaks(report):
     assert outcomes(report, 4, 2, 4, seen=("stargan",)).verdict == "partly protected"
     assert outcomes(report, 0, 6, 6).verdict == "protected"  # they do not work on the original
     assert "edits do not work on the original either" in outcomes(report, 0, 6, 6).headline()
+    assert outcomes(report, 0, 6, 6, seen=("stargan",)).verdict == "nothing to protect from"
+
+
+def test_edits_that_nobody_judges_count_where_they_do_not_break_beside_those_that_are(report):
+    """An imported network with numbered edits, searched beside stargan."""
+    stopped = outcomes(report, clean=4, saved=0, sent=0, seen=("stargan", "mine"))
+    searched = [row for row in stopped.effects if row.surrogate == "stargan"]
+    mine = [dataclasses.replace(row, surrogate="mine", usable=None) for row in searched]
+    both = dataclasses.replace(stopped, effects=(*stopped.effects, *mine))
+    (edits,) = [door for door in both.doors() if door.name == "edits"]
+    assert (edits.worked, edits.saved) == (4 + 6, 6) and both.verdict != "protected"
+    broken = [dataclasses.replace(row, disrupted=True) for row in mine]
+    assert dataclasses.replace(stopped, effects=(*stopped.effects, *broken)).verdict == "protected"
+
+
+def test_frames_in_which_nothing_worked_on_the_original_hide_no_others(report):
+    rows = [
+        dataclasses.replace(row, usable=0.0, usable_clean=float(row.frame != HELD), seen=row.surrogate == "stargan")
+        for row in report.effects
+        if row.surrogate == "stargan"
+    ]
+    (edits,) = dataclasses.replace(report, effects=tuple(rows), swaps=()).doors()
+    assert (edits.worked, edits.saved) == (6, 0)
+
+
+def test_a_report_without_anything_as_saved_has_words_and_a_table(report):
+    rows = tuple(row for row in report.effects if row.surrogate == "dlib" and row.channel != AS_SAVED)
+    nothing = dataclasses.replace(report, effects=rows, swaps=())
+    assert nothing.lead().endswith("Nothing was tried on this photo.")
+    (_, *heads), cells = nothing.door_table()
+    assert heads == [] and cells == []
 
 
 def test_a_face_swap_counts_on_donors_on_whom_the_originals_works(report):

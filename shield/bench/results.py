@@ -24,10 +24,11 @@ from shield.channels import AS_SAVED, load_channel
 from shield.surrogates import judges
 from shield.verify import HELD, NOISE, PROTECTED
 from shield.verify.rows import ORIGINAL, SOCIAL
+from shield.weights import manifest
 
 SENT = (AS_SAVED, "jpeg75", SOCIAL)
 PORTRAITS, PERSONS = "portraits", "LFW's test persons"
-TITLES = {PORTRAITS: "portraits of 1024 px", PERSONS: "photos of 128 px of LFW's test persons"}
+TITLES = {PORTRAITS: "Portraits of 1024 px", PERSONS: "Photos of 128 px of LFW's test persons"}
 BLOCK = "<!-- results: {} -->"
 SWAP = "a face swap shows the person"
 KNOWN, EDITED = "{} knows the person", "edits by {} make a usable deepfake"
@@ -71,11 +72,11 @@ def of(report: Report) -> tuple[Shares, Shares, dict[str, Shares]]:
     """What tools do with the original, with noise as saved, and with the protected photo by channel."""
     protected = {channel: dict[str, float]() for channel in SENT}
     original, noise = dict[str, float](), dict[str, float]()
-    if working := [swap for swap in report.lent(ORIGINAL) if swap.works]:
-        original[SWAP] = len(working) / len(report.lent(ORIGINAL))
+    clean = report.lent(ORIGINAL)
+    if any(swap.works for swap in clean):  # of all donors, whatever of them the original's works on
+        original[SWAP], noise[SWAP] = (sum(s.works for s in own) / len(clean) for own in (clean, report.lent(NOISE)))
         for channel in SENT:
-            protected[channel][SWAP] = statistics.mean(s.works for s in report.lent(channel=channel))
-        noise[SWAP] = statistics.mean(s.works for s in report.lent(NOISE))
+            protected[channel][SWAP] = sum(s.works for s in report.lent(channel=channel)) / len(clean)
     for name in report.surrogates():
         rows = {channel: _still(report, name, channel) for channel in SENT}
         title = (KNOWN if _knows(report, name) else EDITED).format(name)
@@ -118,7 +119,7 @@ def _share(values: Iterable[bool]) -> float:
 def measured(photo: Path, photos: str, preset: str) -> Result:
     """Protect one photo and measure what tools do with the file."""
     recipe = Recipe(format="png").with_preset(preset)
-    key = photos, photo.stem, preset, digest_of(recipe)
+    key = photos, photo.name, preset, digest_of(recipe)
     try:
         report = protect(photo, recipe, plan=Plan(channels=SENT)).report
     except (BoundError, FaceError, SearchError) as error:
@@ -131,8 +132,9 @@ def measured(photo: Path, photos: str, preset: str) -> Result:
 
 
 def digest_of(recipe: Recipe) -> str:
-    """Of everything in the Recipe that decides what is measured."""
-    return hashlib.sha256(recipe.to_json().encode()).hexdigest()[:12]
+    """Of the Recipe and of the weights; after a change of the search itself ``store`` has to go."""
+    parts = [recipe.settings(), {name: entry.sha256 for name, entry in manifest().items()}]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def load(store: Path) -> dict[Key, Result]:
@@ -160,7 +162,8 @@ def table(results: Sequence[Result]) -> Iterator[str]:
     for title in sorted(rows, key=_order):
         before = [result.original[title] for result in results if title in result.original]
         noise = [result.noise[title] for result in results if title in result.noise]
-        cells = [_cell(title, [result for result in results if result.preset == name]) for name in presets]
+        unchanged = statistics.mean(before)
+        cells = [_cell(title, [it for it in results if it.preset == name], unchanged) for name in presets]
         words = NEVER_ASKED.get(title, title)
         yield f"| {words} | {_mean(before)} | {_mean(noise)} | {' | '.join(cells)} |"
     yield _figures("face LPIPS", results, presets, lambda result: result.seen.get("face_lpips"))
@@ -172,14 +175,22 @@ def _order(title: str) -> tuple[int, str]:
     return (0 if title == SWAP else 1 if title in NEVER_ASKED else 2 if title.endswith("the person") else 3), title
 
 
-def _cell(title: str, results: Sequence[Result]) -> str:
-    own = [result for result in results if title in result.original or result.error]
-    saved, social = ([result.protected.get(it, {}).get(title, 1.0) for result in own] for it in (AS_SAVED, SOCIAL))
-    if not own:
+def _cell(title: str, results: Sequence[Result], unchanged: float) -> str:
+    saved, social = (list(_values(title, results, channel, unchanged)) for channel in (AS_SAVED, SOCIAL))
+    if not any(title in result.original for result in results):
         return ""
     mean, low, high = interval(saved)
-    after = f" / {_mean(social)}" if any(title in result.protected.get(SOCIAL, {}) for result in own) else ""
+    after = f" / {_mean(social)}" if any(title in result.protected.get(SOCIAL, {}) for result in results) else ""
     return f"{mean:.2f} [{low:.2f}, {high:.2f}]{after}"
+
+
+def _values(title: str, results: Sequence[Result], channel: str, unchanged: float) -> Iterator[float]:
+    """The share of every photo on which the tool works; of one that could not be protected that of originals."""
+    for result in results:
+        if result.error:
+            yield unchanged
+        elif (share := result.protected[channel].get(title)) is not None:
+            yield share
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -200,7 +211,7 @@ def words(results: Mapping[Key, Result], photos: str) -> str:
     counts = {name: sum(result.preset == name for result in own) for name in PRESETS}
     number = ", ".join(f"{count} at {name}" for name, count in counts.items() if count)
     failed = sum(bool(result.error) for result in own)
-    first = f"*{TITLES[photos].capitalize()}* ({number}"
+    first = f"*{TITLES[photos]}* ({number}"
     first += f"; {failed} could not be protected and count as they were)" if failed else ")"
     sent = load_channel(SOCIAL).words
     lines = [
@@ -243,7 +254,7 @@ def main(
             digest = digest_of(Recipe(format="png").with_preset(name))
             for photos, paths in sets.items():
                 for photo in paths:
-                    before = results.get((photos, photo.stem, name))
+                    before = results.get((photos, photo.name, name))
                     if before is not None and before.digest == digest:
                         continue
                     result = measured(photo, photos, name)

@@ -35,6 +35,9 @@ class Lab:
         return torch.full((1,), -1.0, device=image.device)
 
 
-@bounds.register("lab")
+NAME = "lab"
+
+
+@bounds.register(NAME)
 def lab(original: Tensor, limits: Limits) -> Lab:
     return Lab(Linf(original, limits.levels, limits.weights))

@@ -19,7 +19,7 @@ from shield.page.status import IDLE, verdict_box
 PHOTO, CHANGE = "Protected photo", "The change, amplified"
 TILE = 160  # px
 QUALITY = 92
-SYMBOLS = {"protected": "✓", "partly protected": "!", "not protected": "✕"}
+SYMBOLS = {"protected": "✓", "partly protected": "!", "not protected": "✕", "nothing to protect from": "!"}
 DOWNLOADS = {
     "photo": "Download the protected photo",
     "report": "Download the report (JSON)",
@@ -27,7 +27,7 @@ DOWNLOADS = {
     "zip": "Download everything (ZIP)",
 }
 QUIETLY: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-CLASSES = {"protected": "good", "partly protected": "fair", "not protected": "poor"}
+CLASSES = {"protected": "good", "partly protected": "fair", "not protected": "poor", "nothing to protect from": "fair"}
 
 
 @dataclass(frozen=True)

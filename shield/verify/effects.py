@@ -75,7 +75,7 @@ class Manipulation:
         if self.usable is None:
             words, share = "broken" if self.disrupted else "not broken", self.share
         else:
-            words, share = NOT_USABLE if self.stopped else STILL_USABLE, self.usable
+            words, share = (NOT_USABLE, 1 - self.usable) if self.stopped else (STILL_USABLE, self.usable)
         return words if self.frames == 1 else f"{words} ({share * self.frames:.0f} of {self.frames} frames)"
 
     @property

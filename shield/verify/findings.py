@@ -1,6 +1,6 @@
 """What verification found, as one frozen value, and what it comes to: which doors are still open, and a verdict."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import starmap
 from typing import Any
@@ -29,7 +29,7 @@ from shield.verify.visibility import PhotoVisibility
 
 CONTROLS = {RESAVED: "control: saved only", NOISE: "control: noise"}
 SWAPS, SEARCH, STRANGER, EDITS, UNSEEN = "face swap", "face search", "stranger", "edits", "unseen edits"
-VERDICTS = GOOD, FAIR, POOR = "protected", "partly protected", "not protected"
+GOOD, FAIR, POOR, NOTHING = "protected", "partly protected", "not protected", "nothing to protect from"
 
 Count = tuple[int, int]  # so many of so many
 
@@ -124,10 +124,13 @@ class Findings:
         """In a word or two: "protected", "partly protected" or "not protected".
 
         Protected: as saved and after a social network nothing works any more of what the search worked against and
-        worked on the original. Partly: of one such way in at least, half or less does.
+        worked on the original. Partly: of one such way in at least, half or less does. "nothing to protect from" where
+        nothing of that worked on the original.
         """
         left = [door.left(channel) for door in self.doors() if door.searched for channel in (AS_SAVED, SOCIAL)]
         counts = [count for count in left if count and count[1]]
+        if not counts and any(left):
+            return NOTHING
         if counts and not any(still for still, _ in counts):
             return GOOD
         return FAIR if any(still <= ENOUGH * worked for still, worked in counts) else POOR
@@ -169,6 +172,8 @@ class Findings:
         if not recognisers:
             return None
         _, lost, total = self._worst(recognisers)
+        if not total:  # not measured as saved
+            return None
         sent = {channel: self._worst(recognisers, channel)[1:] for channel in self._sent(recognisers)}
         after = {channel: (of - gone, of) for channel, (gone, of) in sent.items()}
         return Door(name, searched, total, total, total - lost, after)
@@ -177,7 +182,7 @@ class Findings:
         if not editors:
             return None
         own = [row for row in self.effects if row.picture == PROTECTED and row.surrogate in editors]
-        judged = judged and any(row.usable is not None for row in own)
+        judged = judged and any(map(_is_judged, own))
         tried, worked, saved = self._left(editors, AS_SAVED, judged)
         sent = {channel: self._left(editors, channel, judged) for channel in self._sent(editors)}
         after = {channel: (still, of) for channel, (_, of, still) in sent.items()}
@@ -188,19 +193,25 @@ class Findings:
         if not judged:
             _, broken, total = self._worst(editors, channel)
             return total, total, total - broken
-        counts = self._usable(channel, editors).values()
-        return max(counts, key=lambda count: count[2] / max(1, count[1]), default=(0, 0, 0))
+        rows = [row for row in self.select(channel=channel, frame=None) if row.surrogate in editors]
+        return max(self._by_frames(channel, rows).values(), key=openness, default=(0, 0, 0))
 
-    def _usable(self, channel: str, editors: Collection[str] | None = None) -> dict[str, tuple[int, int, int]]:
+    def _usable(self, channel: str) -> dict[str, tuple[int, int, int]]:
         """By kind of frames: how many edits are judged, make a usable deepfake of the original, and still do."""
-        rows = [
-            row
-            for row in self.select(channel=channel, frame=None)
-            if row.usable is not None and (editors is None or row.surrogate in editors)
-        ]
+        return self._by_frames(channel, [row for row in self.select(channel=channel, frame=None) if _is_judged(row)])
+
+    def _by_frames(self, channel: str, rows: Sequence[Effect]) -> dict[str, tuple[int, int, int]]:
+        """By kind of frames: how many edits there are, work on the original, and still do.
+
+        One that no judge reads works on the original, and still does where it does not break.
+        """
         kinds = {frame: [row for row in rows if row.frame == frame] for frame in self._judged(channel)}
+        still = {
+            frame: [row.still_works if _is_judged(row) else not row.disrupted for row in kinds[frame]]
+            for frame in kinds
+        }
         return {
-            frame: (len(own), sum(row.works for row in own), sum(row.still_works for row in own))
+            frame: (len(own), sum(row.works or not _is_judged(row) for row in own), sum(still[frame]))
             for frame, own in kinds.items()
             if own
         }
@@ -321,6 +332,16 @@ class Findings:
     def _title(self, surrogate: str) -> str:
         unseen = self.recipe and not any(effect.seen for effect in self.effects if effect.surrogate == surrogate)
         return f"{surrogate}, unseen" if unseen else surrogate
+
+
+def openness(count: tuple[int, int, int]) -> tuple[float, int]:
+    """Of edits that were tried, work and still do: how open that leaves a door, for finding the worst of several."""
+    _, worked, still = count
+    return still / max(1, worked), worked
+
+
+def _is_judged(row: Effect) -> bool:
+    return row.usable is not None
 
 
 def title(channel: str, frame: str) -> str:

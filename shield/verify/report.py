@@ -19,6 +19,7 @@ from shield.verify.findings import (
     Findings,
     disrupted,
     framed,
+    openness,
     works,
 )
 from shield.verify.rows import (
@@ -105,7 +106,7 @@ class Report(Findings):
         if (whole := self.broken_edits()) is not None and any(door.judged and door.name == EDITS for _, door in doors):
             doors.append((f"{TOOLS[EDITS]} {WHOLE}", whole))
         rows = [(title, *_cells(door)) for title, door in doors]
-        measured = [number for number, _ in enumerate(COLUMNS) if any(row[number] for row in rows)]
+        measured = [number for number, _ in enumerate(COLUMNS) if number == 0 or any(row[number] for row in rows)]
         return tuple(COLUMNS[n] for n in measured), [tuple(row[n] for n in measured) for row in rows]
 
     def identity_sentence(self) -> str:
@@ -144,7 +145,7 @@ class Report(Findings):
         counts = self._usable(AS_SAVED)
         if not counts:
             return ""
-        frame = max(counts, key=lambda name: counts[name][2] / max(1, counts[name][1]))
+        frame = max(counts, key=lambda name: openness(counts[name]))
         alike = len(counts) > 1 and len(set(counts.values())) == 1
         judged, before, after = counts[frame]
         parts = [
