@@ -215,7 +215,7 @@ def words(results: Mapping[Key, Result], photos: str) -> str:
     first += f"; {failed} could not be protected and count as they were)" if failed else ")"
     sent = load_channel(SOCIAL).words
     lines = [
-        f"{first}: the share that works, mean over photos and [95 % interval]; after the stroke, after {sent}.",
+        f"{first}: the share that works, mean over photos and [95 % interval] / after {sent}.",
         "",
         *table(own),
     ]
