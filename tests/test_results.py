@@ -81,7 +81,7 @@ def test_what_is_stored_is_not_measured_again(tmp_path: Path, monkeypatch: pytes
     def measured(photo: Path, photos: str, preset: str) -> Result:
         asked.append((photo.stem, preset))
         digest = results.digest_of(shield.Recipe(format="png").with_preset(preset))
-        return result(photo.stem, preset, digest=digest)
+        return result(photo.name, preset, digest=digest)
 
     monkeypatch.setattr(results, "measured", measured)
     for name in "ab":
