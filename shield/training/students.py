@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shield.device import fast_precision
+from shield.device import fast_layout, fast_precision
 from shield.faces.templates import ARCFACE, PORTRAIT
 from shield.frames import FRAMES
 from shield.surrogates import Surrogate, load_surrogate
@@ -68,7 +68,7 @@ class StudentTraining(SingleTraining):
         self.rows = torch.tensor(sorted({*range(len(data))} - {*held_out}))
         self._gather(recipe.seed)
         self.exam = prepare(self.faces, torch.tensor(held_out), 0, teachers, torch.Generator(), self.lessons.means)
-        network = kind(self.lessons.sizes).to(device).to(memory_format=torch.channels_last)
+        network = kind(self.lessons.sizes).to(device).to(memory_format=fast_layout(device))
         decayed = [value for value in network.parameters() if value.ndim > 1]
         plain = [value for value in network.parameters() if value.ndim == 1]
         groups = [{"params": decayed, "weight_decay": recipe.decay}, {"params": plain, "weight_decay": 0.0}]
@@ -105,7 +105,7 @@ class StudentTraining(SingleTraining):
     def _agreement(self, network: nn.Module, faces: Tensor, answers: Tensor) -> Tensor:
         """The mean cosine to the teachers, of faces (N, 3, SIZE, SIZE) in [0, 1]."""
         with fast_precision(self.device):
-            said: Tensor = network((2 * faces - 1).contiguous(memory_format=torch.channels_last))
+            said: Tensor = network((2 * faces - 1).contiguous(memory_format=fast_layout(self.device)))
         return (said * answers).sum(1).mean() / len(self.lessons.sizes)
 
     def _average(self, number: int) -> None:

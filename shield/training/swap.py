@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from shield.device import fast_precision
+from shield.device import fast_layout, fast_precision
 from shield.faces.landmarks import FRAMING, load_landmarks
 from shield.faces.landmarks import SIZE as LANDMARKS_SIZE
 from shield.faces.templates import PORTRAIT
@@ -74,9 +74,8 @@ class SwapTraining(CriticTraining):
         self.identities = [self._read(reader) for reader in self.readers]
         self.landmarks, self.lpips = load_landmarks().to(device), load_lpips(device)
         self.outside = (face_core() == 0).float().to(device)
-        layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-        self.generator = SwapNet(recipe.widths, recipe.blocks).to(device).to(memory_format=layout)
-        self.critic = Critic(recipe.critic_width, IDENTITY).to(device).to(memory_format=layout)
+        self.generator = SwapNet(recipe.widths, recipe.blocks).to(device).to(memory_format=fast_layout(device))
+        self.critic = Critic(recipe.critic_width, IDENTITY).to(device).to(memory_format=fast_layout(device))
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.rates = dict.fromkeys(TRAINED, recipe.learning_rate)
         self.optimisers = {
