@@ -262,7 +262,7 @@ def test_rows_and_pictures_say_it_of_each_picture_and_of_the_original(lightened)
     assert asked == [3, 3, 2, 2]  # of the original three frames once, of each picture its own
     words = [one.words for one in found.manipulations]
     assert words == [
-        "no usable deepfake any more (0 of 3 frames)",
+        "no usable deepfake any more (3 of 3 frames)",
         "still a usable deepfake (3 of 3 frames)",
         "did not work on the original either",
         "broken (3 of 3 frames)",

@@ -416,7 +416,12 @@ def test_the_repr_of_a_result_is_a_line(tmp_path, small, protected):
     results = [protected, protected.original, protected.verification, protected.report, verdict, reason]
     results += [protected.verification.manipulations[0], verdict.faces[0], detect(small)[0], shield.Recipe()]
     results += [shield.Outcome("me.jpg", protected), next(iter(shield.manifest().values()))]
-    results += [shield.Quality("stargan", "test", "hair", 0.9, None, 3), shield.Framing(), BRIEF]
+    results += [
+        shield.Quality("stargan", "test", "hair", 0.9, None, 3),
+        shield.Framing(),
+        BRIEF,
+        shield.Finding("models", "Whole."),
+    ]
     results += [shield.ImportedEntry("mine", "mine.safetensors", "0" * 64, "MIT", "a.pth", 128, "", "", "", "0" * 64)]
     results += [shield.ShownSwap(0, "man", Canvas(small, detect(small)[0]), small, small, (True, False))]
     saved = shield.Saved.now(protected, [tmp_path / f"me.shield.{number}" for number in range(3)], 1.0)

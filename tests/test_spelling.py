@@ -44,7 +44,7 @@ class _Silent:
     def report(self):
         return self
 
-    def sentence(self):
+    def lead(self):
         return ""
 
 

@@ -32,7 +32,6 @@ TITLES = {PORTRAITS: "Portraits of 1024 px", PERSONS: "Photos of 128 px of LFW's
 BLOCK = "<!-- results: {} -->"
 SWAP = "a face swap shows the person"
 KNOWN, EDITED = "{} knows the person", "edits by {} make a usable deepfake"
-NEVER_ASKED = {KNOWN.format(name): KNOWN.format(f"{name}, which no search asks,") for name in judges}
 console = Console(width=160)
 
 Shares = dict[str, float]  # by row of the table
@@ -164,15 +163,20 @@ def table(results: Sequence[Result]) -> Iterator[str]:
         noise = [result.noise[title] for result in results if title in result.noise]
         unchanged = statistics.mean(before)
         cells = [_cell(title, [it for it in results if it.preset == name], unchanged) for name in presets]
-        words = NEVER_ASKED.get(title, title)
+        words = _never_asked().get(title, title)
         yield f"| {words} | {_mean(before)} | {_mean(noise)} | {' | '.join(cells)} |"
     yield _figures("face LPIPS", results, presets, lambda result: result.seen.get("face_lpips"))
     yield _figures("FLIP", results, presets, lambda result: result.seen.get("flip"))
 
 
+def _never_asked() -> dict[str, str]:
+    """The rows of judges, in words that say so."""
+    return {KNOWN.format(name): KNOWN.format(f"{name}, which no search asks,") for name in judges}
+
+
 def _order(title: str) -> tuple[int, str]:
     """The swap first, then who was never asked, then who was, then editors."""
-    return (0 if title == SWAP else 1 if title in NEVER_ASKED else 2 if title.endswith("the person") else 3), title
+    return (0 if title == SWAP else 1 if title in _never_asked() else 2 if title.endswith("the person") else 3), title
 
 
 def _cell(title: str, results: Sequence[Result], unchanged: float) -> str:
