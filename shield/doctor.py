@@ -3,12 +3,13 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from shield.channels import AS_SAVED
 from shield.device import computes_bfloat16
 from shield.faces.sampling import cut
 from shield.photo import decode, encode, from_array
@@ -17,12 +18,12 @@ from shield.privacy import TELEMETRY_OFF
 from shield.recipe import Recipe
 from shield.surrogates import judges, load_surrogate
 from shield.swap import donor, donors
-from shield.verify import Plan, versions
+from shield.verify import HELD, Plan, versions
 from shield.weights import check_weights, imported_models, manifest, user_models_folder
 
 PAGE = "gradio"
 STEPS = 5  # of the search that is tried
-BRIEF = Plan(surrogates=(), channels=("none",), frames=("held",), controls=(), donors=())
+BRIEF = Plan(surrogates=(), channels=(AS_SAVED,), frames=(HELD,), controls=(), donors=())
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,18 @@ def _devices(about: str) -> Finding:
 
 def _weights(about: str) -> Finding:
     entries = manifest()
-    wrong = [sentence for name in entries if (sentence := check_weights(name)) is not None]
-    return Finding(about, " ".join(wrong) or f"{len(entries)} networks, every byte as it should be", well=not wrong)
+    return _checked(about, entries, f"{len(entries)} networks, every byte as it should be")
 
 
 def _imported(about: str) -> Finding:
     entries = imported_models()
-    wrong = [sentence for name in entries if (sentence := check_weights(name)) is not None]
-    names = ", ".join(entries) or "none"
-    return Finding(about, " ".join(wrong) or f"{names} (in {user_models_folder()})", well=not wrong)
+    return _checked(about, entries, f"{', '.join(entries) or 'none'} (in {user_models_folder()})")
+
+
+def _checked(about: str, names: Iterable[str], whole: str) -> Finding:
+    """What is wrong with the files of these models, or the words for nothing."""
+    wrong = [sentence for name in names if (sentence := check_weights(name)) is not None]
+    return Finding(about, " ".join(wrong) or whole, well=not wrong)
 
 
 def _privacy(about: str) -> Finding:

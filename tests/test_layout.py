@@ -73,7 +73,7 @@ MAY_USE = {
     "recipe region registry starts surrogates swap torch_state weights",
     "bench": "attacks batch bounds channels detection device disruption errors faces frames lpips objectives photo "
     "pipeline recipe region registry search shield starts surrogates swap training verify masking weights",
-    "doctor": "device errors faces photo pipeline privacy recipe surrogates swap verify weights",
+    "doctor": "channels device errors faces photo pipeline privacy recipe surrogates swap verify weights",
     "cli": "shield",
     "page": "shield",
     "console": "",

@@ -1,39 +1,28 @@
 """``shield bench``: every experiment as a command."""
 
+from importlib import import_module
+
 import typer
 
-from shield.bench import (
-    ablation,
-    curve,
-    detector,
-    frames,
-    persons,
-    picture,
-    portraits,
-    recognisers,
-    results,
-    samples,
-    speed,
-    start,
-    swaps,
+# Modules beside this one, each with a ``main``.
+EXPERIMENTS = (
+    "ablation",
+    "curve",
+    "detector",
+    "frames",
+    "persons",
+    "picture",
+    "portraits",
+    "recognisers",
+    "results",
+    "samples",
+    "speed",
+    "start",
+    "swaps",
 )
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="For research: run an experiment and print its table."
 )
-for _module in (
-    ablation,
-    curve,
-    detector,
-    frames,
-    persons,
-    picture,
-    portraits,
-    recognisers,
-    results,
-    samples,
-    speed,
-    start,
-    swaps,
-):
-    app.command(_module.__name__.rpartition(".")[2])(_module.main)
+for _name in EXPERIMENTS:
+    app.command(_name)(import_module(f"shield.bench.{_name}").main)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import statistics
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ from shield.bench.frames import written
 from shield.bench.statistics import interval
 from shield.channels import AS_SAVED, load_channel
 from shield.surrogates import judges
-from shield.verify import HELD, NOISE, PROTECTED
+from shield.verify import EXACT, HELD, NOISE, PROTECTED
 from shield.verify.rows import ORIGINAL, SOCIAL
 from shield.weights import manifest
 
@@ -64,9 +64,6 @@ class Result:
         return self.photos, self.photo, self.preset
 
 
-Figure = Callable[[Result], float | None]
-
-
 def of(report: Report) -> tuple[Shares, Shares, dict[str, Shares]]:
     """What tools do with the original, with noise as saved, and with the protected photo by channel."""
     protected = {channel: dict[str, float]() for channel in SENT}
@@ -101,7 +98,7 @@ def _still(report: Report, name: str, channel: str, picture: str = PROTECTED) ->
     pairs = []
     for frame in report.frames(channel) if picture == PROTECTED else (HELD,):
         rows = report.select(picture, channel, name, frame)
-        if frame == "exact" or not rows:
+        if frame == EXACT or not rows:
             continue
         if rows[0].l2 is None:
             pairs.append((1.0, 1 - statistics.mean(row.share for row in rows)))
@@ -165,8 +162,9 @@ def table(results: Sequence[Result]) -> Iterator[str]:
         cells = [_cell(title, [it for it in results if it.preset == name], unchanged) for name in presets]
         words = _never_asked().get(title, title)
         yield f"| {words} | {_mean(before)} | {_mean(noise)} | {' | '.join(cells)} |"
-    yield _figures("face LPIPS", results, presets, lambda result: result.seen.get("face_lpips"))
-    yield _figures("FLIP", results, presets, lambda result: result.seen.get("flip"))
+    for name, title in (("face_lpips", "face LPIPS"), ("flip", "FLIP")):
+        seen = [[it.seen[name] for it in results if it.preset == preset and name in it.seen] for preset in presets]
+        yield f"| {title} | | | {' | '.join(f'{statistics.mean(own):.3f}' if own else '' for own in seen)} |"
 
 
 def _never_asked() -> dict[str, str]:
@@ -199,14 +197,6 @@ def _values(title: str, results: Sequence[Result], channel: str, unchanged: floa
 
 def _mean(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.2f}" if values else ""
-
-
-def _figures(title: str, results: Sequence[Result], presets: Sequence[str], figure: Figure, style: str = ".3f") -> str:
-    cells = []
-    for name in presets:
-        values = [value for result in results if result.preset == name and (value := figure(result)) is not None]
-        cells.append(format(statistics.mean(values), style) if values else "")
-    return f"| {title} | | | {' | '.join(cells)} |"
 
 
 def words(results: Mapping[Key, Result], photos: str) -> str:

@@ -182,7 +182,7 @@ class Findings:
         if not editors:
             return None
         own = [row for row in self.effects if row.picture == PROTECTED and row.surrogate in editors]
-        judged = judged and any(map(_is_judged, own))
+        judged = judged and any(row.usable is not None for row in own)
         tried, worked, saved = self._left(editors, AS_SAVED, judged)
         sent = {channel: self._left(editors, channel, judged) for channel in self._sent(editors)}
         after = {channel: (still, of) for channel, (_, of, still) in sent.items()}
@@ -198,22 +198,14 @@ class Findings:
 
     def _usable(self, channel: str) -> dict[str, tuple[int, int, int]]:
         """By kind of frames: how many edits are judged, make a usable deepfake of the original, and still do."""
-        return self._by_frames(channel, [row for row in self.select(channel=channel, frame=None) if _is_judged(row)])
+        rows = self.select(channel=channel, frame=None)
+        return self._by_frames(channel, [row for row in rows if row.usable is not None])
 
     def _by_frames(self, channel: str, rows: Sequence[Effect]) -> dict[str, tuple[int, int, int]]:
-        """By kind of frames: how many edits there are, work on the original, and still do.
-
-        One that no judge reads works on the original, and still does where it does not break.
-        """
+        """By kind of frames: how many edits there are, work on the original, and still do."""
         kinds = {frame: [row for row in rows if row.frame == frame] for frame in self._judged(channel)}
-        still = {
-            frame: [row.still_works if _is_judged(row) else not row.disrupted for row in kinds[frame]]
-            for frame in kinds
-        }
         return {
-            frame: (len(own), sum(row.works or not _is_judged(row) for row in own), sum(still[frame]))
-            for frame, own in kinds.items()
-            if own
+            frame: (len(own), sum(map(_worked, own)), sum(map(_stands, own))) for frame, own in kinds.items() if own
         }
 
     def select(
@@ -340,8 +332,14 @@ def openness(count: tuple[int, int, int]) -> tuple[float, int]:
     return still / max(1, worked), worked
 
 
-def _is_judged(row: Effect) -> bool:
-    return row.usable is not None
+def _worked(row: Effect) -> bool:
+    """Whether an edit works on the original; one that no judge reads does."""
+    return row.usable is None or row.works
+
+
+def _stands(row: Effect) -> bool:
+    """Whether it still does; one that no judge reads does where it does not break."""
+    return not row.disrupted if row.usable is None else row.still_works
 
 
 def title(channel: str, frame: str) -> str:
