@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 import shield
-from shield.bench import ablation, app, curve, frames, portraits, start, swaps
+from shield.bench import ablation, app, frames, portraits, start, swaps
 from shield.bench.statistics import interval
 from shield.frames import held
 from shield.photo import read
@@ -171,7 +171,7 @@ def test_every_experiment_is_a_command() -> None:
     assert result.exit_code == 0
     assert all(
         name in result.output
-        for name in ("ablation", "curve", "frames", "persons", "portraits", "samples", "speed", "start", "swaps")
+        for name in ("ablation", "frames", "persons", "portraits", "run", "samples", "speed", "start", "swaps")
     )
 
 
@@ -230,46 +230,6 @@ def test_shares_of_what_was_not_measured_are_none(report: shield.Report) -> None
 def test_lfw_test_photos_become_files(shared: Path, tmp_path: Path) -> None:
     one, other = frames.written(shared / "data" / "faces", 2, tmp_path)
     assert read(one).pixels.shape == read(other).pixels.shape == (128, 128, 3)
-
-
-# The curve
-
-
-def points(report: shield.Report) -> list[curve.Point]:
-    face = report.faces[0]
-    seen = [replace(face, visibility=replace(face.visibility, face_lpips=x, flip=2 * x)) for x in (0.02, 0.04, 0.08)]
-    rows = [
-        replace(row, surrogate={"dlib": curve.JUDGE}.get(row.surrogate, row.surrogate), share=0.25)
-        for row in report.effects
-    ]
-    return [
-        curve.point(f"{number}", [replace(report, faces=(it,), effects=tuple(rows))], number)
-        for number, it in enumerate(seen)
-    ]
-
-
-def test_the_curve_counts_photos_that_fit_no_bound_as_they_were(report: shield.Report) -> None:
-    *_, last = points(report)
-    assert last.seen == {"face LPIPS": [0.08, 0, 0], "FLIP": [0.16, 0, 0]}
-    assert last.shares[curve.KNOWN, HELD] == last.shares[curve.KNOWN, EXACT] == [0.75, 1, 1]
-    assert last.shares[curve.BROKEN, HELD] == [0.25, 0, 0]
-
-
-def test_the_curve_has_five_strengths_each_more_visible_than_the_one_before() -> None:
-    recipes = [replace(shield.Recipe(), **settings) for _, settings in curve.strengths()]
-    assert [recipe.preset for recipe in recipes] == ["subtle", None, "balanced", None, "strong"]
-    assert [recipe.face_lpips for recipe in recipes] == pytest.approx([0.02, 0.035, 0.05, 0.075, 0.10])
-    assert len({recipe.flip for recipe in recipes}) == 5
-
-
-def test_the_curve_is_drawn_where_its_values_are(report: shield.Report) -> None:
-    image = np.asarray(curve.plot(points(report))).astype(int)
-    for name, share in ((curve.KNOWN, 0.75), (curve.BROKEN, 0.25)):
-        x, y = (curve.MARGIN + curve.PANEL * 0.02 / 0.05, curve.MARGIN + curve.PANEL * (1 - share))
-        colour = image[round(y / curve.FINER), round(x / curve.FINER)]
-        assert np.abs(colour - curve.COLOURS[name]).max() < 12
-    shown = curve.table(points(report))
-    assert shown.row_count == 6 and [*shown.columns[2].cells][:2] == ["0.020 [0.02, 0.02]"] * 2
 
 
 def test_pairs_are_of_persons_seen_twice_and_of_strangers_of_their_sex() -> None:

@@ -7,7 +7,6 @@ import typer
 # Modules beside this one, each with a ``main``.
 EXPERIMENTS = (
     "ablation",
-    "curve",
     "detector",
     "frames",
     "persons",
@@ -15,6 +14,7 @@ EXPERIMENTS = (
     "portraits",
     "recognisers",
     "results",
+    "run",
     "samples",
     "speed",
     "start",
