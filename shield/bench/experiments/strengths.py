@@ -120,7 +120,7 @@ class Strengths:
         _bars(axes[4], table, "network", {"frames": HELD, "channel": AS_SAVED}, asked, "as saved, by recogniser")
         _seconds(axes[5], table)
         photos = len(grouped(rows, "photo"))
-        figure.suptitle(f"{photos} photos; shares are means over photos x frames, with 95 % intervals over photos")
+        figure.suptitle(f"photos: {photos}; shares are means over photos x frames, with 95 % intervals over photos")
         return figure
 
 
@@ -140,7 +140,7 @@ def _against(panel: "Axes", table: Sequence[Row], measure: str, networks: Sequen
                 panel.vlines(x, [low for _, low, _ in shares], [high for _, _, high in shares], color=f"C{number}")
     panel.set(xlabel=SEEN[measure], ylim=(-0.03, 1.03), xlim=(0, None))
     panel.set_title("full: held frames, dashed: the search's own", fontsize=10)
-    panel.legend(fontsize=9)
+    panel.legend(fontsize=9, loc="center")
 
 
 def _ends(row: Row, known: bool) -> tuple[float, float, float]:
@@ -159,9 +159,9 @@ def _bars(panel: "Axes", table: Sequence[Row], column: str, fixed: Row, networks
         panel.bar(places, [own.get(value, 0.0) for value in values], 0.25, label=preset)
     panel.set_xticks(range(len(values)), values, rotation=20, ha="right", fontsize=8)
     whose = ", ".join(networks) if len(networks) == 1 else "a recogniser"
-    panel.set(ylim=(0, 1.03), ylabel=f"{whose} knows the person")
+    panel.set(ylim=(0, 1.2), ylabel=f"{whose} knows the person")  # with room for the legend
     panel.set_title(title, fontsize=10)
-    panel.legend(fontsize=9)
+    panel.legend(fontsize=9, ncols=len(PRESETS), loc="upper center")
 
 
 def _seconds(panel: "Axes", table: Sequence[Row]) -> None:
@@ -173,4 +173,5 @@ def _seconds(panel: "Axes", table: Sequence[Row]) -> None:
         panel.bar([str(name) for name in rows], seconds, bottom=below, label=part)
         below = [one + other for one, other in zip(below, seconds, strict=True)]
     panel.set(ylabel="seconds a photo")
-    panel.legend(fontsize=9)
+    panel.margins(y=0.2)
+    panel.legend(fontsize=9, ncols=2, loc="upper center")
