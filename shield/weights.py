@@ -107,6 +107,11 @@ def imported_models() -> dict[str, ImportedEntry]:
     return _entries(path, ImportedEntry, "mend it, or delete it and import again") if path.exists() else {}
 
 
+def weights_in_use() -> dict[str, str]:
+    """The sha256 of all weights, those that ship and those that the user imported, by name. Raises as both do."""
+    return {name: entry.sha256 for name, entry in (manifest() | imported_models()).items()}
+
+
 def _entries(path: Path, kind: type[Entry], advice: str) -> dict[str, Entry]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -124,7 +124,7 @@ def test_results_of_other_models_or_channels_are_no_answer(monkeypatch: pytest.M
     assert now == ablation.models_in_use()
     monkeypatch.setattr(ablation, "verified", lambda: ("none",))
     fewer = ablation.models_in_use()
-    monkeypatch.setattr(ablation, "imported_models", lambda: {"mine": Mock(sha256="0")})
+    monkeypatch.setattr("shield.weights.imported_models", lambda: {"mine": Mock(sha256="0")})
     assert len({now, fewer, ablation.models_in_use()}) == 3
 
 

@@ -112,7 +112,7 @@ def test_a_change_of_settings_photo_or_weights_is_measured_anew(
     assert times(setting) == 3  # the line that was written last counts
     photo.write_bytes(photo.read_bytes() + b"\0")
     assert [times(setting), times(setting)] == [4, 4]
-    monkeypatch.setattr("shield.bench.run.manifest", dict)
+    monkeypatch.setattr("shield.bench.run.weights_in_use", dict)
     assert times(setting) == 5
 
 

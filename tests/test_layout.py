@@ -71,8 +71,8 @@ MAY_USE = {
     "quality": "errors faces lpips photo surrogates torch_state training",
     "training": "attacks bounds channels detection device disruption errors faces frames lpips masking objectives "
     "recipe region registry starts surrogates swap torch_state weights",
-    "bench": "attacks batch bounds channels detection device disruption errors faces frames lpips objectives photo "
-    "pipeline recipe region registry search shield starts surrogates swap training verify masking weights",
+    "bench": "attacks batch bounds channels detection device disruption errors faces files frames lpips objectives "
+    "photo pipeline recipe region registry search shield starts surrogates swap training verify masking weights",
     "doctor": "channels device errors faces photo pipeline privacy recipe surrogates swap verify weights",
     "cli": "shield",
     "page": "shield",

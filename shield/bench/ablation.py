@@ -31,7 +31,7 @@ from shield.photo import read
 from shield.surrogates import load_surrogates
 from shield.training.data import SOURCES, load_faces
 from shield.verify import HELD, NOISE, PROTECTED, Effect
-from shield.weights import imported_models, manifest
+from shield.weights import weights_in_use
 
 Pixels = NDArray[np.uint8]
 console = Console(width=600)  # a row of Markdown is not broken
@@ -179,8 +179,7 @@ class Outcome:
 
 def models_in_use() -> str:
     """The sha256 of all weights and the names of all channels, as one: other results are no answer to this run."""
-    weights = {name: entry.sha256 for name, entry in (manifest() | imported_models()).items()}
-    return hashlib.sha256(json.dumps([weights, list(verified())], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([weights_in_use(), list(verified())], sort_keys=True).encode()).hexdigest()
 
 
 def portraits(folder: Path, count: int) -> Iterator[Picture]:

@@ -20,6 +20,7 @@ from shield import PRESETS, BoundError, FaceError, Plan, Recipe, Report, SearchE
 from shield.batch import photos_in
 from shield.bench.frames import written
 from shield.bench.statistics import interval
+from shield.bench.store import kept
 from shield.channels import AS_SAVED, load_channel
 from shield.surrogates import judges
 from shield.verify import EXACT, HELD, NOISE, PROTECTED
@@ -135,14 +136,7 @@ def digest_of(recipe: Recipe) -> str:
 
 def load(store: Path) -> dict[Key, Result]:
     """What was measured before; of one photo and preset the last line counts, and a torn one does not."""
-    results = dict[Key, Result]()
-    for line in store.read_text(encoding="utf-8").splitlines() if store.exists() else ():
-        try:
-            result = Result(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
-        results[result.key] = result
-    return results
+    return {result.key: result for result in kept(store, Result)}
 
 
 def table(results: Sequence[Result]) -> Iterator[str]:

@@ -24,9 +24,10 @@ from rich.table import Table
 from shield import InputError, Recipe, RecipeError, ShieldError
 from shield.batch import photos_in
 from shield.bench.experiments import Case, Experiment, Row, Setting, experiments
+from shield.bench.store import kept
 from shield.files import fingerprint
 from shield.verify import versions
-from shield.weights import imported_models, manifest
+from shield.weights import manifest, weights_in_use
 
 PLOTTER = "matplotlib"
 console = Console(width=200)
@@ -63,9 +64,8 @@ class Files:
         return cls(*(folder / f"{name}.{ending}" for ending in ("jsonl", "csv", "json", "md", "png")))
 
 
-def digest(case: Case, setting: Setting) -> str:
+def digest(case: Case, setting: Setting, weights: Mapping[str, str]) -> str:
     """Of the photo, the settings and the weights; other results are no answer to this case."""
-    weights = {name: entry.sha256 for name, entry in (manifest() | imported_models()).items()}
     photo = fingerprint(case.photo) if case.photo else ""
     parts = [case.name, photo, setting.recipe.settings(), setting.count, weights]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
@@ -73,24 +73,17 @@ def digest(case: Case, setting: Setting) -> str:
 
 def load(path: Path) -> dict[str, Done]:
     """What was measured before, by case; of several lines the last counts, and a torn one does not."""
-    kept = dict[str, Done]()
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            done = Done(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
-        kept[done.case] = done
-    return kept
+    return {done.case: done for done in kept(path, Done)}
 
 
 def measured(cases: Iterator[Case], setting: Setting, path: Path) -> Iterator[Done]:
     """Every case, from ``path`` where it is kept there, else measured and appended. A case that fails ends no other."""
-    kept = load(path)
+    before, weights = load(path), weights_in_use()
     for case in cases:
-        key = digest(case, setting)
-        before = kept.get(case.name)
-        if before is not None and before.digest == key and not before.error:
-            yield before
+        key = digest(case, setting, weights)
+        known = before.get(case.name)
+        if known is not None and known.digest == key and not known.error:
+            yield known
             continue
         began, rows, error = time.perf_counter(), list[Row](), ""
         try:
@@ -145,7 +138,7 @@ def circumstances(setting: Setting) -> dict[str, Any]:
         "settings": setting.recipe.settings(),
         "seed": setting.recipe.seed,
         "photos": [photo.name for photo in setting.photos],
-        "versions": dict(versions()) | {"python": platform.python_version()},
+        "versions": versions(),
         "machine": {
             "system": platform.system(),
             "processor": platform.machine(),
@@ -215,7 +208,9 @@ def main(
 ) -> None:
     """Run an experiment: a paper's protocol, or one of shield's own. What is kept is not measured again."""
     if experiment is None:
-        console.print(shown("", [{"name": name, "what": it.title, "paper": it.paper} for name, it in sorted(_all())]))
+        console.print(
+            shown("", [{"name": name, "what": it.title, "paper": it.paper} for name, it in sorted(experiments.items())])
+        )
         return
     torch.set_num_threads(threads)
     try:
@@ -232,7 +227,3 @@ def main(
     console.print(f"Wrote {files.kept} and what is made of it.", markup=False, highlight=False)
     if not _can_plot():
         console.print("No picture was drawn; install matplotlib: pip install 'shield[bench]'.", markup=False)
-
-
-def _all() -> Iterator[tuple[str, Experiment]]:
-    yield from experiments.items()

@@ -40,7 +40,7 @@ from shield.verify.rows import NOISE, ORIGINAL, PROTECTED, RESAVED, FaceReport, 
 from shield.verify.sheet import contact_sheet, difference
 from shield.verify.swaps import ShownSwap, lendings, measure_swaps
 from shield.verify.visibility import FaceVisibility, face_visibility, photo_visibility
-from shield.weights import imported_models, manifest
+from shield.weights import weights_in_use
 
 PACKAGES = ("shield", "torch", "lpips", "pillow", "numpy", "kornia", "onnxruntime", "scikit-image")
 SHORTEST, THINNEST = 64, 16  # the networks that measure visibility need as much
@@ -201,7 +201,7 @@ def verify_photo(
         photo_visibility(before.pixels, after.pixels, regions, place),
         tuple(effects),
         tuple(other_side),
-        {name: entry.sha256 for name, entry in (manifest() | imported_models()).items()},
+        weights_in_use(),
         versions(),
         _machine(place),
         {"verification": time.perf_counter() - began},

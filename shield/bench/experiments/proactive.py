@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
 from shield import PLAIN, Plan, Recipe, protect
 from shield.bench.experiments.experiment import Case, Row, Setting, experiments, grouped, per_photo, photos_of
@@ -64,12 +65,12 @@ class Proactive:
     def table(self, rows: Sequence[Row]) -> list[Row]:
         columns = "method", "network", "searched", "frames", "channel"
         parts = grouped(rows, *columns)
-        shares = {key: _mean(per_photo(part, "broken")) for key, part in parts.items()}
+        shares = {key: mean(per_photo(part, "broken")) for key, part in parts.items()}
         summed = list[Row]()
         for key, part in parts.items():
             whole = shares.get((*key[:3], EXACT, AS_SAVED), 0.0)
             retained = shares[key] / whole if whole else None
-            means = {"broken": shares[key], "retained": retained, "face_lpips": _mean(per_photo(part, "face_lpips"))}
+            means = {"broken": shares[key], "retained": retained, "face_lpips": mean(per_photo(part, "face_lpips"))}
             summed.append(dict(zip(columns, key, strict=True)) | means | {"photos": len(grouped(part, "photo"))})
         return summed
 
@@ -78,7 +79,3 @@ class Proactive:
 
 
 experiments.register("proactive")(Proactive())
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
