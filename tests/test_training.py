@@ -416,10 +416,10 @@ def blurs(count: int = 24) -> FaceSet:
 @every_student
 def test_a_student_learns_its_teachers_answers_and_its_export_says_the_same(name: str) -> None:
     """On faces that it never saw; and what was exported is as good."""
-    data, settings = blurs(60), {"batch": 8, "steps": 40, "learning_rate": 1e-2, "averaging": 0.8, "mixed": 100}
+    data, settings = blurs(60), {"batch": 8, "steps": 80, "learning_rate": 1e-2, "averaging": 0.8, "mixed": 100}
     run = student_training(name, data, **settings)
     before = run.look()
-    for number in range(40):
+    for number in range(80):
         run.step(number)
     assert before < 0.3
     assert run.look() > 0.5
