@@ -15,7 +15,7 @@ from shield.attacks.loop import Attack, GradientAttack, Here, along, attacks
 from shield.attacks.lpa import rounds
 from shield.attacks.momentum import momentum_update, nesterov_update
 from shield.attacks.sign import sign_update
-from shield.bounds import Begun, FaceLpips, Linf, LpipsBound, Steered
+from shield.bounds import Begun, Excesses, FaceLpips, Linf, LpipsBound, Steered
 from shield.channels import AsSaved
 from shield.disruption import Disruption, Target
 from shield.errors import RecipeError, SearchError
@@ -207,8 +207,8 @@ def test_a_loss_that_breaks_down_on_the_way_raises(asking: str) -> None:
 class Broken(Linf):
     """A bound that cannot tell."""
 
-    def excesses(self, image: Tensor) -> Tensor:
-        return torch.full((1,), float("nan"))
+    def excesses(self, image: Tensor) -> Excesses:
+        return (torch.full((), float("nan")),)
 
 
 def test_an_excess_that_is_not_a_number_raises(asking: str) -> None:

@@ -30,7 +30,7 @@ GROWTH, DECAY = 1.06, 0.95  # of its weight per step above and below the bound
 class Here:
     """Where a search stands: ``image`` (1, 3, H, W), its ``gradient`` and its ``score`` (loss less excess).
 
-    ``value``: of the loss. ``excesses``: of the bound. ``pull``: the gradient of the excess of a number.
+    ``value``: of the loss. ``excesses``: of the bound. ``pull``: the gradient of the one of a number.
     """
 
     step: int
@@ -38,7 +38,7 @@ class Here:
     gradient: Tensor
     score: float
     value: float
-    excesses: Tensor
+    excesses: list[float]
     pull: Callable[[int], Tensor]
 
 
@@ -122,7 +122,7 @@ class GradientAttack:
             # The gradient is taken where the picture is judged: on whole levels, as a file would hold it.
             candidate = round_to_levels(image).requires_grad_(True)
             here = _evaluate(loss, bound, candidate, weight, step)
-            excess = float(here.excesses.amax())
+            excess = max(here.excesses)
             if here.score > best_score:
                 best, best_score = candidate.detach(), here.score
             # Of a loss that draws anew one value says little.
@@ -149,14 +149,13 @@ def _evaluate(loss: Loss, bound: Bound, image: Tensor, weight: float, step: int)
         (gradient,) = torch.autograd.grad(scalar, image, retain_graph=True)
         return gradient
 
-    excess = excesses.amax()
+    excess = torch.stack(excesses).amax()
     gradient = gradient_of(value - weight * (excess + SLACK).clamp(min=0) if weight else value)
-    if not (torch.isfinite(value) and torch.isfinite(excesses).all() and torch.isfinite(gradient).all()):
+    if not (torch.isfinite(value) and torch.isfinite(excess) and torch.isfinite(gradient).all()):
         raise SearchError("The search met a loss that is not a number; the photo was left as it is.")
     score = value.item() - max(0.0, excess.item())
-    return Here(
-        step, image, gradient, score, value.item(), excesses.detach(), lambda number: gradient_of(excesses[number])
-    )
+    told = [float(it.detach()) for it in excesses]
+    return Here(step, image, gradient, score, value.item(), told, lambda number: gradient_of(excesses[number]))
 
 
 attacks: Registry[Callable[[int], Attack]] = Registry("attack")

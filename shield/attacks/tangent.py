@@ -39,15 +39,14 @@ class Tangent:
         ascent = _unit(here.gradient)
         self.total = ascent if self.total is None else MOMENTUM * self.total + (1 - MOMENTUM) * ascent
         direction = _unit(self.total)
-        excesses = here.excesses.tolist()
-        reached = [number for number, excess in enumerate(excesses) if excess > NEAR]
+        reached = [number for number, excess in enumerate(here.excesses) if excess > NEAR]
         pulls = [self._pull(here, number) for number in reached]
-        pushes = [1 + min(max(BACK * excesses[number], -1.0), 1.0) for number in reached]
+        pushes = [1 + min(max(BACK * here.excesses[number], -1.0), 1.0) for number in reached]
         for weight, push, pull in zip(_weights(direction, pulls), pushes, pulls, strict=True):
             direction = direction - weight * push * pull
         self.value = MOMENTUM * self.value + (1 - MOMENTUM) * here.value
         if (spare := min(1.0, max(0.0, (self.value - ENOUGH) / (1 - ENOUGH)))) > 0:
-            loudest = self._pull(here, int(here.excesses.argmax()))
+            loudest = self._pull(here, here.excesses.index(max(here.excesses)))
             direction = (1 - spare) * direction - spare * loudest
         return here.image + bound.step(direction * math.sqrt(direction.numel()), self._share(here.step))
 

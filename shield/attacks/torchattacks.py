@@ -43,7 +43,7 @@ class Judge(nn.Module):
         # What lies outside the ball is a copy that the attack darkened, resized or moved to learn from, no candidate.
         candidate = self.ball.holds(image.detach())
         judged = self._drawn(image) if candidate else image
-        value, excess = self.loss(judged), self.bound.excesses(judged).amax()
+        value, excess = self.loss(judged), torch.stack(self.bound.excesses(judged)).amax()
         if not (torch.isfinite(value) and torch.isfinite(excess)):
             raise SearchError("The search met a loss that is not a number; the photo was left as it is.")
         if image.requires_grad:

@@ -3,7 +3,7 @@
 from shield.bounds import l2, lab
 from shield.bounds.band import Band
 from shield.bounds.begun import Begun
-from shield.bounds.bound import Bound, Limits, Steered, bounds
+from shield.bounds.bound import Bound, Excesses, Limits, Steered, bounds
 from shield.bounds.grey import Grey, as_grey
 from shield.bounds.greyed import Greyed
 from shield.bounds.linf import Linf
@@ -16,6 +16,7 @@ __all__ = [
     "Band",
     "Begun",
     "Bound",
+    "Excesses",
     "FaceLpips",
     "Grey",
     "Greyed",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from shield.bounds.bound import Bound
+from shield.bounds.bound import Bound, Excesses
 
 FINEST, BROADEST = 256, 32  # points across a face's frame, of the grids between which a change lives
 
@@ -37,7 +37,7 @@ class Band:
     def contain(self, image: Tensor) -> Tensor:
         return self.bound.contain(image)
 
-    def excesses(self, image: Tensor) -> Tensor:
+    def excesses(self, image: Tensor) -> Excesses:
         return self.bound.excesses(image)
 
     def _within(self, change: Tensor) -> Tensor:

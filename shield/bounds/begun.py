@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
-from shield.bounds.bound import Bound
+from shield.bounds.bound import Bound, Excesses
 
 
 @dataclass(frozen=True)
@@ -31,5 +31,5 @@ class Begun:
     def contain(self, image: Tensor) -> Tensor:
         return self.bound.contain(image)
 
-    def excesses(self, image: Tensor) -> Tensor:
+    def excesses(self, image: Tensor) -> Excesses:
         return self.bound.excesses(image)

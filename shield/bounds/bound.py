@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Generator, Tensor
 
 from shield.registry import Registry
+
+# Differentiable scalars. In one tensor, the gradient of any of them would be taken through what all are made of.
+Excesses = tuple[Tensor, ...]
 
 
 class Bound(Protocol):
@@ -29,8 +31,8 @@ class Bound(Protocol):
         """What a search does after every step: ``project``, or the part of it that is cheap."""
         ...
 
-    def excesses(self, image: Tensor) -> Tensor:
-        """Differentiable (n,), one per thing that is limited: -1 at the original, 0 at the limit, positive beyond."""
+    def excesses(self, image: Tensor) -> Excesses:
+        """One per thing that is limited: -1 at the original, 0 at the limit, positive beyond."""
         ...
 
 
@@ -73,5 +75,5 @@ class Steered:
     def contain(self, image: Tensor) -> Tensor:
         return self.hard.contain(image)
 
-    def excesses(self, image: Tensor) -> Tensor:
-        return torch.cat([self.hard.excesses(image), self.soft.excesses(image)])
+    def excesses(self, image: Tensor) -> Excesses:
+        return *self.hard.excesses(image), *self.soft.excesses(image)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
-from shield.bounds.bound import Bound
+from shield.bounds.bound import Bound, Excesses
 
 
 def as_grey(image: Tensor) -> Tensor:
@@ -30,5 +30,5 @@ class Grey:
     def contain(self, image: Tensor) -> Tensor:
         return as_grey(self.bound.contain(image))
 
-    def excesses(self, image: Tensor) -> Tensor:
+    def excesses(self, image: Tensor) -> Excesses:
         return self.bound.excesses(as_grey(image))

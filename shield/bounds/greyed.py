@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
-from shield.bounds.bound import Bound
+from shield.bounds.bound import Bound, Excesses
 from shield.faces import Face, place
 from shield.irises import radii
 from shield.skin import oval
@@ -44,7 +44,7 @@ class Greyed:
     def contain(self, image: Tensor) -> Tensor:
         return self._kept(self.bound.contain(image))
 
-    def excesses(self, image: Tensor) -> Tensor:
+    def excesses(self, image: Tensor) -> Excesses:
         return self.bound.excesses(image)
 
     def _kept(self, image: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from shield.bounds.bound import Limits, bounds
+from shield.bounds.bound import Excesses, Limits, bounds
 from shield.bounds.linf import Linf
 
 TOLERANCE = 1e-5
@@ -36,8 +36,8 @@ class L2:
     def contain(self, image: Tensor) -> Tensor:
         return self.project(image)
 
-    def excesses(self, image: Tensor) -> Tensor:
-        return torch.full((1,), -1.0, device=image.device)
+    def excesses(self, image: Tensor) -> Excesses:
+        return (torch.full((), -1.0, device=image.device),)
 
 
 def _norm(change: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from kornia.color import lab_to_rgb, rgb_to_lab
 from torch import Generator, Tensor
 
-from shield.bounds.bound import Limits, bounds
+from shield.bounds.bound import Excesses, Limits, bounds
 from shield.bounds.linf import Linf
 
 
@@ -31,8 +31,8 @@ class Lab:
     def contain(self, image: Tensor) -> Tensor:
         return self.project(image)
 
-    def excesses(self, image: Tensor) -> Tensor:
-        return torch.full((1,), -1.0, device=image.device)
+    def excesses(self, image: Tensor) -> Excesses:
+        return (torch.full((), -1.0, device=image.device),)
 
 
 NAME = "lab"

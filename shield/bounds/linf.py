@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from shield.bounds.bound import Limits, bounds
+from shield.bounds.bound import Excesses, Limits, bounds
 
 
 class Linf:
@@ -41,9 +41,9 @@ class Linf:
     def contain(self, image: Tensor) -> Tensor:
         return self.project(image)
 
-    def excesses(self, image: Tensor) -> Tensor:
+    def excesses(self, image: Tensor) -> Excesses:
         # Projection keeps every step inside, so there is nothing to push back.
-        return torch.full((1,), -1.0, device=image.device)
+        return (torch.full((), -1.0, device=image.device),)
 
 
 @bounds.register("linf")

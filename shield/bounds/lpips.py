@@ -3,6 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
+from shield.bounds.bound import Excesses
 from shield.faces import Face, warp
 from shield.lpips import Lpips
 
@@ -65,5 +66,5 @@ class LpipsBound:
     def contain(self, image: Tensor) -> Tensor:
         return self.project(image)
 
-    def excesses(self, image: Tensor) -> Tensor:
-        return self.measure.each(image) / self.limit - 1
+    def excesses(self, image: Tensor) -> Excesses:
+        return (self.measure.each(image) / self.limit - 1).unbind()

@@ -6,13 +6,16 @@ ratio see them. All of them are soft: a search moves along where they reach thei
 """
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from shield.bounds.bound import Excesses
 from shield.bounds.lpips import COARSE, face_sizes
+from shield.device import fast_precision
 from shield.faces import Face, warp
 from shield.flip import PIXELS_PER_DEGREE, TINY, hyab, perceived, spread
 from shield.lpips import Lpips
@@ -70,7 +73,7 @@ class Visible:
         image, share = image.clamp(0, 1), 1.0
         for _ in range(ATTEMPTS):
             drawn = self.original.lerp(image, share)
-            if (excess := float(self.excesses(drawn).amax())) <= 0:
+            if (excess := max(map(float, self.excesses(drawn)))) <= 0:
                 return drawn
             share *= shrinkage(excess)
         return self.original
@@ -78,16 +81,21 @@ class Visible:
     def contain(self, image: Tensor) -> Tensor:
         return self.project(image)
 
-    def excesses(self, image: Tensor) -> Tensor:
+    def excesses(self, image: Tensor) -> Excesses:
         """Of LPIPS at the face's own size and at the coarse one, FLIP's mean and loudest, skin and stains."""
         face = self._face(image)
-        pairs = zip(self._sizes(face), self.features, strict=True)
-        lpips = [self.network.between(self.network.features(it), own)[0] / self.allowed.lpips for it, own in pairs]
+        lpips = [distance / self.allowed.lpips for distance in self._lpips(face)]
         colours = self._colours(_coarse(face))
         mean, loudest = self._flip(colours)
         skin = (self.skin.ratio(face) - 1).clamp(min=0) / (self.allowed.skin - 1)
         broad = stains(self.colours, colours) / self.allowed.stains
-        return torch.stack([*lpips, mean, loudest, skin, broad]) - 1
+        return tuple(share - 1 for share in (*lpips, mean, loudest, skin, broad))
+
+    def _lpips(self, face: Tensor) -> list[Tensor]:
+        """At every size; roughly where a direction is wanted, of which that is half of the time."""
+        network, pairs = self.network, zip(self._sizes(face), self.features, strict=True)
+        with fast_precision(face.device) if face.requires_grad else nullcontext():
+            return [network.between(network.features(it), own)[0].to(face) for it, own in pairs]
 
     def _flip(self, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Shares of what is allowed of FLIP's mean and of its loudest places: its own values, smoother slopes.
