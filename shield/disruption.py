@@ -22,6 +22,7 @@ from shield.diversity import PLAIN, Variation
 from shield.faces import Face, warp_frames
 from shield.frames import FRAMES, Frames, Reframing
 from shield.objectives import Measure, share_of_goal
+from shield.skin import widened_oval
 from shield.surrogates import Surrogate
 
 T = TypeVar("T")
@@ -94,7 +95,7 @@ class Disruption:
             frames,
             draws,
         )
-        self.turn = 0
+        self.turn, self.known_by = 0, widened_oval(face, clean)
         self.weight = sum(target.weight for target in targets) / max(1, len(targets))
         # Of its own source, so that candidates are compared on draws that the search did not climb.
         judging = random.Random(source.getrandbits(64))
@@ -129,7 +130,13 @@ class Disruption:
         return draws
 
     def look(self, photo: Tensor, draw: Draw) -> Tensor:
-        """The share of the goal that one draw reaches, by its weight."""
+        """The share of the goal that one draw reaches, by its weight.
+
+        A recogniser is shown the change in the face alone: it goes by the face, and what a search would do around it
+        for recognisers that it asks is seen as a halo and does nothing against others.
+        """
+        if not draw.surrogate.makes_pictures:
+            photo = self.clean + self.known_by * (photo - self.clean)
         sent = draw.road(photo, self.generator)
         scale = sent.shape[-1] / photo.shape[-1], sent.shape[-2] / photo.shape[-2]
         faces = [frame.of(self.face) for frame in draw.frames]

@@ -7,7 +7,9 @@ smoothed. And stains, which are too broad for that: ripples and blotches on a fo
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from shield.faces import Face, place
 from shield.masking import LUMINANCE, blur
 
 SIDE = 512  # px of the aligned face to which the pixel figures here belong
@@ -17,6 +19,7 @@ CENTRE, RADII = (0.5, 0.57), (0.2, 0.25)  # of the face in portrait framing: an 
 WHOLE_CENTRE, WHOLE_RADII = (0.5, 0.52), (0.26, 0.36)  # the same from hair to chin
 BROAD = 2.0  # px: sigma from which a change of colour is a stain
 BUSY = 1.0  # lightness, root mean square: texture beside which a change is seen half as well
+RIM = 0.04  # of the frame's side: around the oval
 SMOOTH = 0.5  # share of the ellipse, the smoothest places, that counts as smooth
 
 
@@ -55,9 +58,17 @@ def stains(before: Tensor, after: Tensor) -> Tensor:
     return ((weights * change).sum() / weights.sum()).clamp(min=1e-12).sqrt()
 
 
-def oval(side: int) -> Tensor:
-    """A face from hair to chin in portrait framing: 1 inside and 0 outside, (1, 1, side, side)."""
-    return _ellipse(torch.empty(1, 1, side, side), WHOLE_CENTRE, WHOLE_RADII).float()
+def oval(face: Face, photo: Tensor) -> Tensor:
+    """Which pixels of a photo (1, 3, H, W) show the face, from hair to chin, (1, 1, H, W)."""
+    inside = _ellipse(photo.new_empty(1, 1, SIDE, SIDE), WHOLE_CENTRE, WHOLE_RADII).to(photo)
+    return place(inside, face, *photo.shape[-2:]) > 0.5
+
+
+def widened_oval(face: Face, photo: Tensor) -> Tensor:
+    """The same with a rim around it and a soft edge: 1 in the face, 0 well outside of it, (1, 1, H, W)."""
+    rim = round(RIM * face.side)
+    wide = F.max_pool2d(oval(face, photo).to(photo), 2 * rim + 1, stride=1, padding=rim)
+    return blur(wide, RIM / 2 * face.side)
 
 
 def _ellipse(face: Tensor, centre: tuple[float, float], radii: tuple[float, float]) -> Tensor:

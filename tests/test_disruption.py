@@ -23,6 +23,7 @@ from shield.frames import FRAMES, Frames, held
 from shield.objectives import l2
 from shield.objectives.output import output
 from shield.photo import to_tensor
+from shield.skin import oval, widened_oval
 from shield.surrogates import Surrogate, chosen, load_surrogate, surrogates
 
 Loss = Callable[[Tensor], Tensor]
@@ -87,6 +88,27 @@ def test_a_look_sees_its_own_face_only(scene: tuple[Tensor, Face]) -> None:
     _, pull = gradient(loss_of(Toy(), photo, face.scaled(0.3)), altered(photo, 0.02))
     assert pull[:, :, :20, :20].count_nonzero() > 0
     assert pull[:, :, 40:].count_nonzero() == 0
+
+
+class Knowing(Toy):
+    """A recogniser in the same frame."""
+
+    makes_pictures = False
+
+
+def test_a_recogniser_is_shown_the_change_in_the_face_alone(scene: tuple[Tensor, Face]) -> None:
+    photo, face = scene
+    changed, inside = altered(photo, 0.02), oval(face, photo)[0, 0]
+    rest = widened_oval(face, photo)[0, 0] == 0
+    assert not (inside & rest).any()
+    for surrogate, around in ((Toy(), True), (Knowing(), False)):
+        pull = gradient(loss_of(surrogate, photo, face), changed)[1].abs().sum((0, 1))
+        assert (pull[inside] > 0).all()
+        assert bool((pull[rest] > 0).any()) == around
+    # In the face it is shown all of it.
+    wide = torch.where(inside, changed, photo)
+    assert widened_oval(face, photo)[0, 0][inside].min() > 0.8
+    assert gradient(loss_of(Knowing(), photo, face), wide)[0] > 0
 
 
 def test_both_photos_are_seen_in_the_same_frame(scene: tuple[Tensor, Face]) -> None:

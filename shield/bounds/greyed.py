@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from torch import Generator, Tensor
 
 from shield.bounds.bound import Bound, Excesses
-from shield.faces import Face, place
+from shield.faces import Face
 from shield.irises import radii
 from shield.skin import oval
-
-SIDE = 256  # of the oval that is laid over a face, px
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,7 @@ class Greyed:
     @classmethod
     def of(cls, bound: Bound, original: Tensor, face: Face) -> "Greyed":
         """In the face that the original shows, from hair to chin, and around its eyes."""
-        height, width = original.shape[-2:]
-        skin = place(oval(SIDE).to(original), face, height, width)[0, 0] > 0.5
+        skin = oval(face, original)[0, 0]
         return cls(bound, original, skin | (radii(face.points[:2], face.side, original).amin(0) < 1))
 
     def start(self, share: float, generator: Generator) -> Tensor:
