@@ -5,6 +5,7 @@ from shield.attacks import attacks as ATTACKS
 from shield.batch import Outcome, each_photo, protect_file
 from shield.bounds import bounds as BOUNDS
 from shield.channels import channels as CHANNELS
+from shield.credentials import Claim, Credentials
 from shield.detection import Reason, Verdict, detect
 from shield.detection import detectors as DETECTORS
 from shield.detection.flaws import flaws as FLAWS
@@ -66,6 +67,8 @@ __all__ = [
     "VERIFICATIONS",
     "WRITABLE",
     "BoundError",
+    "Claim",
+    "Credentials",
     "Face",
     "FaceError",
     "Finding",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from shield.attacks import Progress
+from shield.credentials import Credentials
 from shield.errors import BoundError, FaceError, InputError, PhotoError, SearchError, ShieldError
 from shield.files import ResultFiles, check_space, check_writable, fingerprint, output_path, result_files
 from shield.photo import FORMATS, Photo, as_path, open_photo, output_format, reason
@@ -105,6 +106,7 @@ def protect_file(
     force: bool = False,
     plan: Plan = PLAN,
     reference: Source | None = None,
+    credentials: Credentials | None = None,
 ) -> tuple[Protection, list[Path]]:
     """Protect the photo in a file and write the result beside it, as NAME.shield.EXT, or to ``output``, file or folder.
 
@@ -113,7 +115,9 @@ def protect_file(
     Returns what ``protect`` returns, and the paths written. Raises what ``protect`` and ``Protection.save`` raise; a
     place that cannot be written to, is taken, or has no room is refused before the search begins.
     """
-    return protect_where(source, output, recipe or Recipe(), progress, verifying, lambda *_: force, plan, reference)
+    return protect_where(
+        source, output, recipe or Recipe(), progress, verifying, lambda *_: force, plan, reference, credentials
+    )
 
 
 def protect_where(
@@ -125,6 +129,7 @@ def protect_where(
     replaceable: Replaceable,
     plan: Plan,
     reference: Source | None,
+    credentials: Credentials | None,
 ) -> tuple[Protection, list[Path]]:
     """As ``protect_file``; whether files that are there may be overwritten is asked once they are known."""
     place = None if output is None else as_path(output)
@@ -142,7 +147,7 @@ def protect_where(
     for file in files.all:
         check_writable(file, photo.path, force)
     check_space(target.parent, space_for(photo, wanted))
-    protection = protect(photo, recipe, progress, verifying, plan, reference).named(target.name)
+    protection = protect(photo, recipe, progress, verifying, plan, reference, credentials).named(target.name)
     return protection, protection.save(target, force)
 
 

@@ -172,6 +172,16 @@ def protect(
     ] = None,
     person_key: Annotated[Path | None, typer.Option(help="The same, with what is in this file for a name.")] = None,
     reference: Reference = None,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            help="Sign the file as protected by shield, for everybody to check (C2PA Content Credentials): a "
+            "certificate with its chain, PEM. The settings then stand in the file."
+        ),
+    ] = None,
+    credentials_key: Annotated[
+        Path | None, typer.Option(help="Its key, PEM, where that is not in the same file.")
+    ] = None,
     verification: Annotated[
         str,
         typer.Option(
@@ -234,12 +244,13 @@ def protect(
             person=_person(person, person_key),
         ).with_preset(preset)
         plan, silent = shield.plan_of(verification, recipe), as_json or quiet
+        signing = _signing(credentials, credentials_key)
         if _is_alone(photos) and not resume and summary is None:
-            protecting = Protecting(output, recipe, force, silent, reference, plan)
+            protecting = Protecting(output, recipe, force, silent, reference, signing, plan)
             protecting.check(photos, as_json)
             code = _on_each(photos, protecting, as_json, quiet)
         else:
-            album = Album(output, recipe, force, silent, reference, plan, recursive, workers, resume, summary)
+            album = Album(output, recipe, force, silent, reference, signing, plan, recursive, workers, resume, summary)
             album.check(photos)
             code = _on_each(photos, album, as_json, quiet)
     raise typer.Exit(code)
@@ -383,6 +394,7 @@ class Protecting:
     force: bool
     silent: bool
     reference: str | None
+    credentials: shield.Credentials | None
     plan: shield.Plan
 
     def check(self, photos: list[str], as_json: bool) -> None:
@@ -407,9 +419,12 @@ class Protecting:
                     force=self.force,
                     plan=self.plan,
                     reference=self.reference,
+                    credentials=self.credentials,
                 )
             told = progress.searching, progress.verifying
-            protection = shield.protect(source, self.recipe, *told, plan=self.plan, reference=self.reference)
+            protection = shield.protect(
+                source, self.recipe, *told, plan=self.plan, reference=self.reference, credentials=self.credentials
+            )
         _send(protection.data)
         return protection, []
 
@@ -449,6 +464,7 @@ class Album:
     force: bool
     silent: bool
     reference: str | None
+    credentials: shield.Credentials | None
     plan: shield.Plan
     recursive: bool
     workers: int
@@ -482,6 +498,7 @@ class Album:
                 force=self.force,
                 plan=self.plan,
                 reference=self.reference,
+                credentials=self.credentials,
                 watch=watch,
             ):
                 finish(outcome.photo)
@@ -596,6 +613,15 @@ def _person(name: str | None, file: Path | None) -> str | None:
         return file.read_bytes().hex()
     except OSError as error:
         raise shield.InputError(f"{file} cannot be read ({error.strerror or error}); name another file.") from error
+
+
+def _signing(certificate: Path | None, key: Path | None) -> shield.Credentials | None:
+    """What to sign with, if anything."""
+    if certificate is not None:
+        return shield.Credentials.read(certificate, key)
+    if key is not None:
+        raise shield.InputError("--credentials-key is the key of a certificate; name that with --credentials.")
+    return None
 
 
 def _send(data: bytes) -> None:
@@ -918,8 +944,9 @@ def _show(report: Report, stream: Console) -> None:
         f"PSNR {face.psnr:.1f} dB, SSIM {face.ssim:.3f}, at most {face.max_levels} levels.",
         highlight=False,
     )
-    for note in report.original.notes:
-        stream.print(escape(note), highlight=False)
+    for note in (*report.original.notes, report.credentials_sentence()):
+        if note:
+            stream.print(escape(note), highlight=False)
     sentences = report.details() + ([report.reference_sentence()] if report.reference else [])
     for sentence in [*sentences, report.detector_sentence()]:
         stream.print(escape(sentence), highlight=False)

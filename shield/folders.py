@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shield.attacks import Progress
 from shield.batch import Outcome, found_in, is_result, outcome_of, protect_where
+from shield.credentials import Credentials
 from shield.errors import PhotoError, RecipeError, SearchError
 from shield.files import ResultFiles
 from shield.journal import Journal
@@ -34,6 +35,7 @@ def protect_files(
     force: bool = False,
     plan: Plan = PLAN,
     reference: Source | None = None,
+    credentials: Credentials | None = None,
     watch: Watch | None = None,
 ) -> Iterator[Outcome[Saved]]:
     """Protect photos and folders of photos, writing each result beside its photo or into the folder ``output``.
@@ -46,8 +48,9 @@ def protect_files(
     photo, settings and files are as they were: its outcome is ``earlier`` and comes first. What an interrupted run, or
     one on other settings or another photo of that path, left there is overwritten; other files only by ``force``.
 
-    ``watch`` is called at every step; an exception that it raises cancels. Outcomes come as they are finished. An error
-    about one photo is its outcome. What would be so for every photo is raised: PhotoError where ``output`` is no
+    ``credentials``: what to sign every file with. ``watch`` is called at every step; an exception that it raises
+    cancels. Outcomes come as they are finished. An error about one photo is its outcome. What would be so for every
+    photo is raised: PhotoError where ``output`` is no
     folder, RecipeError, WeightsError, ProcessError where no process can be started.
     """
     recipe, into = recipe or Recipe(), None if output is None else as_path(output)
@@ -55,7 +58,7 @@ def protect_files(
         raise PhotoError(f"{str(into)!r} is not a folder; what is made of several photos goes into one.")
     if workers < 1:
         raise RecipeError(f"The workers are {workers}; choose at least 1.")
-    run = _Run(_settings(recipe, plan, reference), into, resume)
+    run = _Run(_settings(recipe, plan, reference, credentials), into, resume)
     found = [one for given in photos for one in found_in(given, recursive)]
     tasks, done = list[Task[_Job]](), 0
     for one in found:
@@ -70,7 +73,7 @@ def protect_files(
         if watch is not None:
             watch(done, len(found), task.item.photo, step / steps)
 
-    for task, came in in_workers(tasks, _Work(recipe, plan, reference, force, resume), workers, tell):
+    for task, came in in_workers(tasks, _Work(recipe, plan, reference, credentials, force, resume), workers, tell):
         photo = task.item.photo
         died = SearchError(
             f"The process that worked on {photo} died, and so did a second, perhaps for want of memory; take fewer "
@@ -80,13 +83,14 @@ def protect_files(
         yield run.end(task.item, came or Outcome(photo, error=died))
 
 
-def _settings(recipe: Recipe, plan: Plan, reference: Source | None) -> str:
+def _settings(recipe: Recipe, plan: Plan, reference: Source | None, credentials: Credentials | None) -> str:
     """A hash of all that decides a result but the photo, processor and threads."""
     imported = imported_models()
     weights = manifest() | {name: imported[name] for name in (*recipe.surrogates, *plan.asked) if name in imported}
     other = None if reference is None else open_photo(reference).sha256
     hashes = {name: entry.sha256 for name, entry in weights.items()}
-    parts = [recipe.settings(), asdict(plan), other, hashes, versions()["shield"]]
+    signer = None if credentials is None else credentials.chain.decode("ascii", "replace")
+    parts = [recipe.settings(), asdict(plan), other, signer, hashes, versions()["shield"]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -146,6 +150,7 @@ class _Work:
     recipe: Recipe
     plan: Plan
     reference: Source | None
+    credentials: Credentials | None
     force: bool
     resume: bool
 
@@ -165,5 +170,7 @@ class _Work:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PhotoError(f"{folder} cannot be created ({reason(error)}); write elsewhere.") from error
-        result = protect_where(source, folder, self.recipe, tell, None, replaceable, self.plan, self.reference)
+        result = protect_where(
+            source, folder, self.recipe, tell, None, replaceable, self.plan, self.reference, self.credentials
+        )
         return Saved.now(*result, time.perf_counter() - began)

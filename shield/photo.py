@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
+from shield.credentials import Claim, claim_of
 from shield.errors import PhotoError, RecipeError
 from shield.formats import Container, decoded, ended, opened
 
@@ -80,6 +81,7 @@ class Photo:
     ``pixels``: RGB (H, W, 3), in the colours of the profile ``icc`` (None: sRGB). ``alpha``: (H, W), or None.
     ``exif``: of camera and picture alone; None where there is none. ``format``: a key of FORMATS. ``sha256``: of the
     file's bytes, or of the pixels where there was no file. ``notes``: sentences on what was converted or left out.
+    ``claim``: what the file's Content Credentials say; None where it has none.
     """
 
     pixels: NDArray[np.uint8]
@@ -90,6 +92,7 @@ class Photo:
     sha256: str
     path: Path | None = None
     notes: tuple[str, ...] = ()
+    claim: Claim | None = None
 
     @cached_property
     def grey(self) -> bool:
@@ -175,7 +178,7 @@ def decode(data: bytes, name: str = _NAMELESS, path: Path | None = None) -> Phot
             if (whole := _completed(data)) is None:
                 raise
             photo = _of_file(opened(whole), name, path)
-    return replace(photo, sha256=hashlib.sha256(data).hexdigest())
+    return replace(photo, sha256=hashlib.sha256(data).hexdigest(), claim=claim_of(data, photo.format))
 
 
 def _of_file(file: Container, name: str, path: Path | None) -> Photo:

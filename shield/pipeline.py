@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 from shield.attacks import Progress
+from shield.credentials import Credentials
 from shield.device import pick_device
 from shield.fit import Candidate, fit, measured, refuse_if_saving_alone_exceeds
 from shield.photo import check_encodable, decode, open_photo, output_format
@@ -24,6 +25,7 @@ def protect(
     verifying: Counted | None = None,
     plan: Plan = PLAN,
     reference: Source | None = None,
+    credentials: Credentials | None = None,
 ) -> Protection:
     """Protect the photo against the Recipe's surrogates within the Recipe's bounds, and verify the result.
 
@@ -31,10 +33,11 @@ def protect(
     ``source``: a path, an RGB array (H, W, 3) of uint8 or of floats in [0, 1], or a Pillow picture. ``progress`` is
     called with (step, steps, best so far in [0, 1]) at every step of the search, ``verifying`` with (measured, to
     measure) after it; an exception that either raises cancels. ``plan``: what verification measures. ``reference``:
-    another, unprotected photo of the person, for verification. Nothing is written.
+    another, unprotected photo of the person, for verification. ``credentials``: what to sign the file with, so that it
+    says that it was protected and how. Nothing is written.
 
-    Raises PhotoError, FaceError or RecipeError on input that cannot be used, WeightsError where models/ is not
-    complete, BoundError where saving alone exceeds the bound, SearchError where the search breaks down.
+    Raises PhotoError, FaceError, RecipeError or InputError on input that cannot be used, WeightsError where models/ is
+    not complete, BoundError where saving alone exceeds the bound, SearchError where the search breaks down.
     """
     recipe = recipe or Recipe()
     photo = open_photo(source)
@@ -43,6 +46,8 @@ def protect(
         find_faces(other)  # one that shows nobody is refused before the search
     wanted = output_format(photo, recipe.format)
     check_encodable(photo, wanted)
+    if credentials is not None:
+        credentials.check(wanted)
     load_surrogates(pick_device(recipe.device))  # one that cannot be loaded is refused before the search
     began = time.perf_counter()
     faces = find_faces(photo, recipe.whole)
@@ -57,7 +62,8 @@ def protect(
     searched = time.perf_counter()
     file = fit(original, regions, changes, excesses)
     fitted = time.perf_counter()
-    result = decode(file.data)
+    data = file.data if credentials is None else credentials.signed(file.data, wanted, recipe.settings())
+    result = decode(data)
     flows = [change.flow for change in file.changes]
     verification = verify_photo(
         photo,
@@ -72,7 +78,7 @@ def protect(
     )
     seconds = {"search": searched - began, "fit": fitted - searched, **verification.report.seconds}
     verification = replace(verification, report=replace(verification.report, seconds=seconds))
-    return Protection(photo, result, file.data, verification)
+    return Protection(photo, result, data, verification)
 
 
 def _for_face(progress: Progress | None, number: int, faces: int) -> Progress | None:

@@ -73,7 +73,7 @@ def _verdict(report: shield.Report) -> str:
     kept = "" if report.bound_kept is None or report.bound_kept else " <strong>The bound is not kept.</strong>"
     hint = f"{faces}. Visible change (LPIPS) {face.face_lpips:.3f}, at most {face.max_levels} of 255 levels.{kept}"
     style, symbol = CLASSES[report.verdict], SYMBOLS[report.verdict]
-    hint = " ".join([hint, *map(html.escape, report.original.notes)])
+    hint = " ".join([hint, *map(html.escape, report.original.notes), html.escape(report.credentials_sentence())])
     return verdict_box(style, symbol, report.verdict.capitalize(), report.headline(), hint) + _doors(report)
 
 

@@ -308,6 +308,14 @@ class Report(Findings):
         clean, protected = (f"{_of(works(own), len(own))}" for own in rows)
         return f" Another face put on this photo shows that person in {clean}, on the protected photo in {protected}."
 
+    def credentials_sentence(self) -> str:
+        """What the file's Content Credentials say, or that it lacks those that the original has; else nothing."""
+        if self.protected.claim is not None:
+            return self.protected.claim.sentence()
+        if self.original.claim is not None:
+            return "The original's Content Credentials are about other pixels and were left out."
+        return ""
+
     def to_json(self) -> str:
         """JSON text; infinite values (the PSNR of equal pictures) become null."""
         return json.dumps(_finite(asdict(self)), indent=2, ensure_ascii=True) + "\n"

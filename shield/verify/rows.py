@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from shield.carriers import Field
+from shield.credentials import Claim
 from shield.verify.visibility import FaceVisibility
 
 PROTECTED, RESAVED, NOISE = "protected", "resaved", "noise"
@@ -122,7 +123,10 @@ class FaceReport:
 
 @dataclass(frozen=True)
 class FileReport:
-    """One file: what was read and how large it is. ``notes``: sentences on what was converted or left out of it."""
+    """One file: what was read and how large it is.
+
+    ``notes``: sentences on what was converted or left out of it. ``claim``: what its Content Credentials say.
+    """
 
     name: str | None
     sha256: str
@@ -130,3 +134,4 @@ class FileReport:
     width: int
     height: int
     notes: tuple[str, ...] = ()
+    claim: Claim | None = None

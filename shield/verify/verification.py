@@ -303,4 +303,4 @@ def _visible(
 
 def _file(photo: Photo) -> FileReport:
     name = photo.path.name if photo.path else None
-    return FileReport(name, photo.sha256, photo.format, photo.width, photo.height, photo.notes)
+    return FileReport(name, photo.sha256, photo.format, photo.width, photo.height, photo.notes, photo.claim)
