@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -90,12 +90,23 @@ console = Console()
 errors = Console(stderr=True)
 
 
-def _surrogate_names() -> str:
-    """For the help; it must come even where the user's models cannot be listed."""
+def _choice(words: str, names: Iterable[str], after: str = "", *flags: str) -> Any:
+    """An option whose values have names: the help lists them after ``words``, and the shell completes them."""
+    known = list(names)
+
+    def beginning(incomplete: str) -> list[str]:
+        return [name for name in known if name.startswith(incomplete)]
+
+    words = f"{words}: {', '.join(known) or 'see shield models'}.{after}"
+    return typer.Option(*flags, help=words, autocompletion=beginning)
+
+
+def _surrogates() -> list[str]:
+    """By name; the help must come even where the user's models cannot be listed."""
     try:
-        return ", ".join(shield.SURROGATES)
+        return list(shield.SURROGATES)
     except shield.WeightsError:
-        return "see shield models"
+        return []
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else.")]
@@ -106,7 +117,7 @@ Reference = Annotated[
     typer.Option(help="Another photo of the person, not protected: do recognisers still know who is on both?"),
 ]
 Whole = Annotated[bool, typer.Option("--whole", help="Treat the picture as one region; look for no faces.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, _choice("Where to compute", ("auto", "cpu", "cuda", "mps"))]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")]
 
 
@@ -122,39 +133,27 @@ def protect(
             "--output", "-o", help="A file or a folder to write; - is standard output. Default: beside the photo."
         ),
     ] = None,
-    preset: Annotated[
-        str, typer.Option(help=f"How visible the change may be: {', '.join(shield.PRESETS)}.")
-    ] = "balanced",
-    surrogate: Annotated[
-        list[str] | None, typer.Option(help=f"Protect against this one (repeatable): {_surrogate_names()}.")
-    ] = None,
-    attack: Annotated[str, typer.Option(help=f"How to search: {', '.join(shield.ATTACKS)}.")] = DEFAULT.attack,
-    bound: Annotated[str, typer.Option(help=f"Shape of the change: {', '.join(shield.BOUNDS)}.")] = DEFAULT.bound,
-    objective: Annotated[
-        str, typer.Option(help=f"What the search climbs: {', '.join(shield.OBJECTIVES)}.")
-    ] = DEFAULT.objective,
+    preset: Annotated[str, _choice("How visible the change may be", shield.PRESETS)] = "balanced",
+    surrogate: Annotated[list[str] | None, _choice("Protect against this one (repeatable)", _surrogates())] = None,
+    attack: Annotated[str, _choice("How to search", shield.ATTACKS)] = DEFAULT.attack,
+    bound: Annotated[str, _choice("Shape of the change", shield.BOUNDS)] = DEFAULT.bound,
+    objective: Annotated[str, _choice("What the search climbs", shield.OBJECTIVES)] = DEFAULT.objective,
     edit: Annotated[
         list[str] | None, typer.Option(help="Work against this edit of the surrogates alone (repeatable).")
     ] = None,
-    classes: Annotated[
-        str, typer.Option(help=f"How to take the edits: {', '.join(shield.CLASSES)}.")
-    ] = DEFAULT.classes,
+    classes: Annotated[str, _choice("How to take the edits", shield.CLASSES)] = DEFAULT.classes,
     transform: Annotated[
         list[str] | None,
-        typer.Option(help=f"Search through this (repeatable; a+b: one, then the other): {', '.join(shield.CHANNELS)}."),
+        _choice("Search through this (repeatable; a+b: one, then the other)", shield.CHANNELS),
     ] = None,
     robust: Annotated[
         bool,
         typer.Option("--robust/--no-robust", help="Search through what the web does, or only what is saved: faster."),
     ] = True,
     steps: Annotated[int, typer.Option(help="Steps of the search, at most.")] = DEFAULT.steps,
-    start: Annotated[
-        str, typer.Option(help=f"What the search begins with: {', '.join(shield.STARTS)}.")
-    ] = DEFAULT.start,
+    start: Annotated[str, _choice("What the search begins with", shield.STARTS)] = DEFAULT.start,
     seed: Annotated[int, typer.Option(help="Same seed, same photo: same bytes.")] = DEFAULT.seed,
-    format: Annotated[
-        str | None, typer.Option(help=f"File format: {', '.join(shield.WRITABLE)}. Default: the photo's own.")
-    ] = None,
+    format: Annotated[str | None, _choice("File format", shield.WRITABLE, " Default: the photo's own.")] = None,
     quality: Annotated[int, typer.Option(help="Of JPEG, HEIF and AVIF, 1 to 100.")] = DEFAULT.quality,
     keep_exif: Annotated[
         bool, typer.Option("--keep-exif", help="Keep the EXIF of camera and picture; no place, no person.")
@@ -184,10 +183,11 @@ def protect(
     ] = None,
     verification: Annotated[
         str,
-        typer.Option(
+        _choice(
+            "How much to measure",
+            shield.VERIFICATIONS,
+            " Quick: what was searched, and the judges, on the file as saved; no channels, no controls, no swaps.",
             "--verify",
-            help=f"How much to measure: {', '.join(shield.VERIFICATIONS)}. Quick: what was searched, and the judges, "
-            "on the file as saved; no channels, no controls, no swaps.",
         ),
     ] = FULL,
     recursive: Annotated[
@@ -314,9 +314,7 @@ def detect(
     detector: Annotated[
         str, typer.Option(help="The network: shield's, or a file that Wang et al. published (blur_jpg_prob0.5.pth).")
     ] = "shield",
-    check: Annotated[
-        list[str] | None, typer.Option(help=f"Look for this flaw alone (repeatable): {', '.join(shield.FLAWS)}.")
-    ] = None,
+    check: Annotated[list[str] | None, _choice("Look for this flaw alone (repeatable)", shield.FLAWS)] = None,
     force: Force = False,
     threads: Threads = None,
     as_json: Json = False,

@@ -117,18 +117,16 @@ class Credentials:
             raise InputError(f"{certificate} is valid from {until}; name one that is valid today.")
         self._algorithm(private, key)
 
-    def signed(self, data: bytes, format: str, settings: Mapping[str, Any]) -> bytes:
-        """The bytes of a file of shield's, with Content Credentials in it that name these settings; pixels stay.
+    def signed(self, data: bytes, format: str, settings: Mapping[str, Any], version: str) -> bytes:
+        """The bytes of a file of shield's, with Content Credentials in it that name settings and version; pixels stay.
 
         Raises InputError where the certificate is not one for signing files.
         """
-        from shield import __version__  # which imports this
-
         c2pa = _library()
         shown = {name: value for name, value in settings.items() if name not in SECRET}
         # What was opened is named and not described: neither its pixels nor its hash are for everybody.
         manifest = {
-            "claim_generator_info": [{"name": "shield", "version": __version__}],
+            "claim_generator_info": [{"name": "shield", "version": version}],
             "ingredients": [{"title": "a photo", "relationship": "parentOf", "label": "photo"}],
             "assertions": [
                 {
@@ -138,7 +136,7 @@ class Credentials:
                             {"action": "c2pa.opened", "parameters": {"ingredientIds": ["photo"]}},
                             {
                                 "action": "c2pa.edited",
-                                "softwareAgent": {"name": "shield", "version": __version__},
+                                "softwareAgent": {"name": "shield", "version": version},
                                 "description": "Changed a little, as protection against face manipulation",
                             },
                         ]

@@ -14,7 +14,7 @@ from shield.results import Protection
 from shield.search import Task, search
 from shield.surrogates import load_surrogates
 from shield.torch_state import own_torch_state
-from shield.verify import PLAN, Counted, Plan, Source, find_faces, verify_photo
+from shield.verify import PLAN, Counted, Plan, Source, find_faces, verify_photo, versions
 
 
 @own_torch_state()
@@ -62,7 +62,11 @@ def protect(
     searched = time.perf_counter()
     file = fit(original, regions, changes, excesses)
     fitted = time.perf_counter()
-    data = file.data if credentials is None else credentials.signed(file.data, wanted, recipe.settings())
+    data = (
+        file.data
+        if credentials is None
+        else credentials.signed(file.data, wanted, recipe.settings(), versions()["shield"])
+    )
     result = decode(data)
     flows = [change.flow for change in file.changes]
     verification = verify_photo(

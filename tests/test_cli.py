@@ -24,6 +24,21 @@ from shield.surrogates import surrogate
 run = CliRunner().invoke
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("shield pro", ["protect"]),
+        ("shield protect --preset ", [*shield.PRESETS]),
+        ("shield protect --attack tan", ["tangent"]),
+        ("shield protect --verify q", ["quick"]),
+        ("shield verify --device cu", ["cuda"]),
+    ],
+)
+def test_the_shell_completes_commands_and_the_names_of_values(words, completed):
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_SHIELD_COMPLETE": "complete_bash"}
+    assert run(app, [], env=asked, prog_name="shield").output.split() == completed
+
+
 def listing(folder):
     return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 

@@ -92,7 +92,7 @@ def photo():
 def test_a_signed_file_shows_the_same_and_says_who_how_and_nothing_of_the_original(files, photo, kind):
     credentials = Credentials.read(*files)
     plain = encode(photo, kind)
-    data = credentials.signed(plain, kind, SETTINGS)
+    data = credentials.signed(plain, kind, SETTINGS, "9.9")
     before, after = decode(plain), decode(data)
     assert np.array_equal(before.pixels, after.pixels)
     assert (before.icc, before.exif) == (after.icc, after.exif)
@@ -100,7 +100,7 @@ def test_a_signed_file_shows_the_same_and_says_who_how_and_nothing_of_the_origin
     assert credentials.key not in data and b"key-1234" not in data
     claim = after.claim
     assert before.claim is None and claim is not None
-    assert (claim.signer, claim.failures, claim.by) == ("Ada Lens (Photos & Sons)", (), f"shield {shield.__version__}")
+    assert (claim.signer, claim.failures, claim.by) == ("Ada Lens (Photos & Sons)", (), "shield 9.9")
     shown = {name: list(it) if isinstance(it, tuple) else it for name, it in SETTINGS.items() if name not in SECRET}
     assert dict(claim.recipe) == shown
     assert "is as it was signed" in claim.sentence()
@@ -108,7 +108,7 @@ def test_a_signed_file_shows_the_same_and_says_who_how_and_nothing_of_the_origin
 
 def test_a_file_that_was_changed_after_signing_says_so(files, photo):
     plain = encode(photo, "png")
-    data = bytearray(Credentials.read(*files).signed(plain, "png", SETTINGS))
+    data = bytearray(Credentials.read(*files).signed(plain, "png", SETTINGS, "9.9"))
     data[data.rindex(b"IDAT") + 2000] ^= 1
     claim = claim_of(bytes(data), "png")
     assert claim is not None and claim.failures
@@ -126,7 +126,7 @@ def test_every_usual_kind_of_key_signs_from_one_file_or_two(tmp_path, photo, kin
     key = KINDS[kind]()
     (tmp_path / "both.pem").write_bytes(pem(key) + chain_of(key))
     credentials = Credentials.read(tmp_path / "both.pem")
-    data = credentials.signed(encode(photo, "jpeg"), "jpeg", SETTINGS)
+    data = credentials.signed(encode(photo, "jpeg"), "jpeg", SETTINGS, "9.9")
     claim = claim_of(data, "jpeg")
     assert claim is not None and not claim.failures
     assert b"PRIVATE KEY" not in data and b"PRIVATE" not in credentials.chain
@@ -166,12 +166,12 @@ def test_files_that_are_not_there_and_formats_without_a_place_are_refused(files,
 def test_a_certificate_for_something_else_is_refused_in_a_sentence(key, photo):
     alone = Credentials(certificate("Me", key, "Me", key, authority=True), pem(key))
     with pytest.raises(shield.InputError, match="does not sign files"):
-        alone.signed(encode(photo, "png"), "png", SETTINGS)
+        alone.signed(encode(photo, "png"), "png", SETTINGS, "9.9")
 
 
 def test_without_the_library_signing_is_refused_and_reading_says_what_to_install(files, photo, monkeypatch):
     credentials = Credentials.read(*files)
-    data = credentials.signed(encode(photo, "png"), "png", SETTINGS)
+    data = credentials.signed(encode(photo, "png"), "png", SETTINGS, "9.9")
     monkeypatch.setitem(sys.modules, "c2pa", None)
     claim = decode(data).claim
     assert claim is not None and not claim.read

@@ -20,16 +20,17 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks batch bounds channels detection doctor drawing errors faces folders objectives photo pipeline "
+    "shield": "attacks batch bounds channels credentials detection doctor drawing errors faces folders objectives photo pipeline "
     "privacy quality recipe results spelling starts summary surrogates training verify weights",
     "errors": "",
+    "credentials": "errors",
     "objectives": "errors registry",
     "persons": "errors faces objectives surrogates weights",
     "separable": "",
     "masking": "separable",
     "privacy": "",
     "device": "errors",
-    "photo": "errors formats",
+    "photo": "credentials errors formats",
     "files": "errors photo",
     "formats": "errors",
     "registry": "errors",
@@ -41,13 +42,13 @@ MAY_USE = {
     "flip": "separable",
     "diversity": "",
     "carriers": "errors region",
-    "skin": "masking",
+    "skin": "faces masking",
     "irises": "faces",
-    "bounds": "faces flip irises lpips registry skin",
+    "bounds": "device faces flip irises lpips registry skin",
     "visibility": "bounds faces flip irises lpips skin",
     "attacks": "bounds errors photo registry",
     "channels": "formats photo registry",
-    "disruption": "bounds channels device diversity faces frames objectives surrogates",
+    "disruption": "bounds channels device diversity faces frames objectives skin surrogates",
     "frames": "faces",
     "region": "faces photo",
     "swap": "device errors faces photo region registry surrogates weights",
@@ -56,17 +57,17 @@ MAY_USE = {
     "recipe": "attacks bounds channels device errors objectives persons photo starts surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds carriers channels detection device errors faces files formats frames lpips objectives photo "
+    "verify": "bounds carriers channels credentials detection device errors faces files formats frames lpips objectives photo "
     "recipe region registry surrogates swap torch_state visibility weights",
     "results": "files photo verify",
     "search": "attacks bounds carriers channels device disruption errors faces frames lpips masking objectives "
     "persons photo recipe region surrogates",
     "fit": "bounds carriers device errors photo recipe region visibility",
-    "pipeline": "attacks device fit photo recipe region results search surrogates torch_state verify",
-    "batch": "attacks errors files photo pipeline recipe results verify",
+    "pipeline": "attacks credentials device fit photo recipe region results search surrogates torch_state verify",
+    "batch": "attacks credentials errors files photo pipeline recipe results verify",
     "workers": "errors",
     "journal": "errors files photo results",
-    "folders": "attacks batch errors files journal photo recipe results verify weights workers",
+    "folders": "attacks batch credentials errors files journal photo recipe results verify weights workers",
     "summary": "batch errors files photo results",
     "quality": "errors faces lpips photo surrogates torch_state training",
     "training": "attacks bounds channels detection device disruption errors faces frames lpips masking objectives "
