@@ -20,8 +20,8 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks batch bounds channels credentials detection doctor drawing errors faces folders objectives photo pipeline "
-    "privacy quality recipe results spelling starts summary surrogates training verify weights",
+    "shield": "attacks batch bounds channels credentials detection doctor drawing errors faces folders objectives "
+    "photo pipeline privacy quality recipe results spelling starts summary surrogates training verify weights",
     "errors": "",
     "credentials": "errors",
     "objectives": "errors registry",
@@ -57,8 +57,8 @@ MAY_USE = {
     "recipe": "attacks bounds channels device errors objectives persons photo starts surrogates",
     "spelling": "errors recipe",
     # Verification opens files and measures. It never asks the search, so attacks and disruption are not for it.
-    "verify": "bounds carriers channels credentials detection device errors faces files formats frames lpips objectives photo "
-    "recipe region registry surrogates swap torch_state visibility weights",
+    "verify": "bounds carriers channels credentials detection device errors faces files formats frames lpips "
+    "objectives photo recipe region registry surrogates swap torch_state visibility weights",
     "results": "files photo verify",
     "search": "attacks bounds carriers channels device disruption errors faces frames lpips masking objectives "
     "persons photo recipe region surrogates",
