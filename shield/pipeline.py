@@ -62,11 +62,9 @@ def protect(
     searched = time.perf_counter()
     file = fit(original, regions, changes, excesses)
     fitted = time.perf_counter()
-    data = (
-        file.data
-        if credentials is None
-        else credentials.signed(file.data, wanted, recipe.settings(), versions()["shield"])
-    )
+    data = file.data
+    if credentials is not None:
+        data = credentials.signed(data, wanted, recipe.settings(), versions()["shield"])
     result = decode(data)
     flows = [change.flow for change in file.changes]
     verification = verify_photo(

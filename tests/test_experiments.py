@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import shield
 from shield.bench import app
-from shield.bench.experiments import Case, Row, Setting, cmua, experiments, proactive, ruiz, strengths, wang
+from shield.bench.experiments import Case, Row, Setting, cmua, experiments, families, proactive, ruiz, strengths, wang
 from shield.bench.experiments.experiment import per_photo
 from shield.bench.run import Files, load, run
 from shield.surrogates import load_surrogate
@@ -229,6 +229,43 @@ def test_what_is_retained_is_of_the_effect_in_the_searchs_own_frame(
 def test_means_go_over_photos_not_over_rows() -> None:
     rows = [{"photo": "a", "x": 1.0}, {"photo": "a", "x": 0.0}, {"photo": "b", "x": 1}, {"photo": "c", "x": None}]
     assert per_photo(rows, "x") == [0.5, 1.0]
+
+
+# Families of recognisers
+
+
+def test_every_recogniser_of_a_search_belongs_to_one_family() -> None:
+    members = [name for names in families.FAMILIES.values() for name in names]
+    asked = {name for name in shield.Recipe().searched if not load_surrogate(name, CPU).makes_pictures}
+    assert len(members) == len(set(members)) and set(members) == asked
+
+
+def test_a_family_that_was_left_out_is_not_searched_and_judged_beside_the_judges(
+    report: shield.Report, monkeypatch: pytest.MonkeyPatch, photo: Path
+) -> None:
+    """SFace's row stands for one of each network that was asked: known in a quarter of its held frames."""
+    (row,) = report.select("protected", "none", "sface", HELD)
+    searched = list[set[str]]()
+
+    def protect(photo: Path, recipe: shield.Recipe, plan: shield.Plan) -> SimpleNamespace:
+        searched.append(set(recipe.surrogates))
+        rows = [
+            replace(row, surrogate=name, picture=picture, share=0.75 if picture == "protected" else 0.0, distance=0.3)
+            for name in plan.surrogates or ()
+            for picture in ("protected", "noise")
+        ]
+        found = [replace(row, frame=frame, share=1.0) for row in rows for frame in ("found:yunet", EXACT)]
+        return SimpleNamespace(report=replace(report, effects=(*rows, *found)))
+
+    monkeypatch.setattr(families, "protect", protect)
+    rows = [row for case in experiments["families"].cases(Setting([photo])) for row in case.measure()]
+    for asked, (family, left_out) in zip(searched, families.FAMILIES.items(), strict=True):
+        assert asked == set(shield.Recipe().surrogates) - set(left_out), family
+    table = experiments["families"].table(rows)
+    judged = {family: {row["network"] for row in table if row["left out"] == family} for family in families.FAMILIES}
+    assert judged == {family: {*names, "sface"} for family, names in families.FAMILIES.items()}
+    assert {(row["frames"], row["known"], row["known, noise"]) for row in table} == {(HELD, 0.25, 1.0)}
+    assert table[0]["distance"] == pytest.approx(0.3 / row.threshold)
 
 
 # Five strengths

@@ -1,6 +1,6 @@
 """Experiments: protocols of papers and shield's own. One file and one name each."""
 
-from shield.bench.experiments import cmua, proactive, ruiz, strengths, wang
+from shield.bench.experiments import cmua, families, proactive, ruiz, strengths, wang
 from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Setting",
     "cmua",
     "experiments",
+    "families",
     "proactive",
     "ruiz",
     "strengths",
