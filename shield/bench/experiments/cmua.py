@@ -11,7 +11,16 @@ from functools import partial
 from pathlib import Path
 
 from shield import Plan, Recipe, protect
-from shield.bench.experiments.experiment import Case, Row, Setting, experiments, grouped, per_photo, photos_of
+from shield.bench.experiments.experiment import (
+    Case,
+    Experiment,
+    Row,
+    Setting,
+    experiments,
+    grouped,
+    per_photo,
+    photos_of,
+)
 from shield.channels import AS_SAVED
 from shield.verify import EXACT, HELD, NOISE, PROTECTED
 
@@ -21,7 +30,7 @@ SENT = (AS_SAVED, "jpeg75")
 PLAN = Plan(channels=SENT, frames=(EXACT, HELD), exact=SENT, unseen=True, donors=())
 
 
-class Cmua:
+class Cmua(Experiment):
     """See above."""
 
     title = "One change for all photos, judged where the edit changed the picture"
@@ -62,9 +71,6 @@ class Cmua:
             | {"photos": len(grouped(part, "photo"))}
             for key, part in grouped(rows, *columns).items()
         ]
-
-    def plot(self, rows: Sequence[Row]) -> None:
-        return None
 
 
 experiments.register("cmua")(Cmua())

@@ -11,7 +11,17 @@ from pathlib import Path
 from types import MappingProxyType
 
 from shield import Plan, Recipe, protect
-from shield.bench.experiments.experiment import Case, Row, Setting, experiments, grouped, numbers, per_photo, photos_of
+from shield.bench.experiments.experiment import (
+    Case,
+    Experiment,
+    Row,
+    Setting,
+    experiments,
+    grouped,
+    numbers,
+    per_photo,
+    photos_of,
+)
 from shield.bench.statistics import interval
 from shield.channels import AS_SAVED
 from shield.surrogates import judges
@@ -32,7 +42,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 SENT = (AS_SAVED, "jpeg75", SOCIAL)
 
 
-class Families:
+class Families(Experiment):
     """See above."""
 
     title = "Who still knows the person where a family of recognisers was left out of the search"
@@ -94,9 +104,6 @@ class Families:
                 }
             )
         return summed
-
-    def plot(self, rows: Sequence[Row]) -> None:
-        return None
 
 
 experiments.register("families")(Families())

@@ -12,7 +12,16 @@ from pathlib import Path
 from statistics import mean
 
 from shield import PLAIN, Plan, Recipe, protect
-from shield.bench.experiments.experiment import Case, Row, Setting, experiments, grouped, per_photo, photos_of
+from shield.bench.experiments.experiment import (
+    Case,
+    Experiment,
+    Row,
+    Setting,
+    experiments,
+    grouped,
+    per_photo,
+    photos_of,
+)
 from shield.channels import AS_SAVED, verified
 from shield.verify import EXACT, HELD, PROTECTED
 
@@ -29,7 +38,7 @@ def methods(recipe: Recipe) -> dict[str, Recipe]:
     }
 
 
-class Proactive:
+class Proactive(Experiment):
     """See above."""
 
     title = "What is left of the effect after transforms, in other frames and on other networks"
@@ -73,9 +82,6 @@ class Proactive:
             means = {"broken": shares[key], "retained": retained, "face_lpips": mean(per_photo(part, "face_lpips"))}
             summed.append(dict(zip(columns, key, strict=True)) | means | {"photos": len(grouped(part, "photo"))})
         return summed
-
-    def plot(self, rows: Sequence[Row]) -> None:
-        return None
 
 
 experiments.register("proactive")(Proactive())

@@ -17,7 +17,7 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from shield.attacks import attacks
-from shield.bench.experiments.experiment import Case, Row, Setting, experiments, grouped, numbers, photos_of
+from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments, grouped, numbers, photos_of
 from shield.bounds import Limits, bounds
 from shield.device import pick_device
 from shield.faces import detect, warp
@@ -77,7 +77,7 @@ def measured(whole: Surrogate, clean: Tensor, changed: Tensor, sent: Blur = unbl
     return [{"edit": edit, "l1": one, "l2": two, "disrupted": two > whole.threshold} for edit, one, two in rows]
 
 
-class Ruiz:
+class Ruiz(Experiment):
     """See above."""
 
     title = "Attacks on the pixels that a network takes, classes and blur"
@@ -127,9 +127,6 @@ class Ruiz:
             | {"pictures": len(part)}
             for (what, network, way), part in grouped(rows, "what", "network", "way").items()
         ]
-
-    def plot(self, rows: Sequence[Row]) -> None:
-        return None
 
 
 experiments.register("ruiz")(Ruiz())

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shield import PRESETS, BoundError, Plan, Recipe, protect
-from shield.bench.experiments.experiment import Case, Row, Setting, Value, experiments, grouped, per_photo, photos_of
+from shield.bench.experiments.experiment import (
+    Case,
+    Experiment,
+    Row,
+    Setting,
+    Value,
+    experiments,
+    grouped,
+    per_photo,
+    photos_of,
+)
 from shield.bench.statistics import interval
 from shield.channels import AS_SAVED
 from shield.recipe import STRENGTH, Strength
@@ -48,7 +58,7 @@ def _middle(one: float, other: float) -> float:
     return round(middle) if isinstance(one, int) else middle
 
 
-class Strengths:
+class Strengths(Experiment):
     """See above."""
 
     title = "What is still known and what breaks, against what is seen, at five strengths"

@@ -25,7 +25,7 @@ from shield.bench.detector import (
     made_by,
     network_log_odds,
 )
-from shield.bench.experiments.experiment import Case, Row, Setting, experiments
+from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments
 from shield.channels import AS_SAVED
 from shield.detection import Shipped
 from shield.surrogates import load_surrogate
@@ -48,7 +48,7 @@ PUBLISHED = {
 TRAINED = "ProGAN, blur and JPEG .5", "ProGAN, blur and JPEG .1"
 
 
-class Wang:
+class Wang(Experiment):
     """See above."""
 
     title = "Average precision of the detector by generator"
@@ -86,9 +86,6 @@ class Wang:
 
     def table(self, rows: Sequence[Row]) -> list[Row]:
         return list(rows)
-
-    def plot(self, rows: Sequence[Row]) -> None:
-        return None
 
 
 experiments.register("wang")(Wang())
