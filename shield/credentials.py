@@ -52,7 +52,7 @@ class Claim:
     signer: str = ""
     failures: tuple[str, ...] = ()
     by: str = ""
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict, repr=False)
     read: bool = True
 
     def sentence(self) -> str:
@@ -75,7 +75,7 @@ class Claim:
 class Credentials:
     """What to sign with: ``chain``, the signer's certificate and those above it, and ``key``; both PEM."""
 
-    chain: bytes
+    chain: bytes = field(repr=False)
     key: bytes = field(repr=False)
 
     @classmethod

@@ -424,6 +424,10 @@ def test_the_repr_of_a_result_is_a_line(tmp_path, small, protected):
     ]
     results += [shield.ImportedEntry("mine", "mine.safetensors", "0" * 64, "MIT", "a.pth", 128, "", "", "", "0" * 64)]
     results += [shield.ShownSwap(0, "man", Canvas(small, detect(small)[0]), small, small, (True, False))]
+    results += [
+        shield.Claim("Ada (Photos)", recipe=vars(shield.Recipe())),
+        shield.Credentials(b"pem" * 999, b"pem" * 99),
+    ]
     saved = shield.Saved.now(protected, [tmp_path / f"me.shield.{number}" for number in range(3)], 1.0)
     results += [saved, shield.Summary.of([shield.Outcome("me.jpg", saved)] * 99)]
     public = {name for name in shield.__all__ if is_dataclass(getattr(shield, name))}
