@@ -9,14 +9,14 @@ The specification: C2PA 2.4, https://spec.c2pa.org. The library: c2pa-python, ex
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from shield.errors import InputError
+from shield.errors import InputError, printable
 
 MIME = {
     "jpeg": "image/jpeg",
@@ -28,6 +28,7 @@ MIME = {
     "gif": "image/gif",
 }
 MARK = b"c2pa"  # in every file that carries Content Credentials
+HOLDS = ("Valid", "Trusted")  # what C2PA says of a file whose signature holds
 ASSERTION = "shield.recipe"  # the label under which the settings stand
 SECRET = ("person", "device")  # of a Recipe's settings: who is on the photo is nobody's business
 ADVICE = "install it with: pip install 'shield[credentials]'"
@@ -192,25 +193,29 @@ def claim_of(data: bytes, format: str) -> Claim | None:
         return Claim(read=False)
     try:
         with c2pa.Reader(MIME[format], BytesIO(data), context=_context()) as reader:
-            store = json.loads(reader.json())
+            return _claim(json.loads(reader.json()))
     except c2pa.C2paError as error:
         # A file may have the letters in it by chance.
         return None if "ManifestNotFound" in type(error).__name__ else Claim()
-    return _claim(store)
+    except (AttributeError, LookupError, TypeError, ValueError):  # a file may hold anything; a photo it still is
+        return Claim()
 
 
 def _claim(store: Mapping[str, Any]) -> Claim:
     manifest = store["manifests"][store["active_manifest"]]
-    signature = manifest.get("signature_info", {})
-    name, house = signature.get("common_name", ""), signature.get("issuer", "")
+    signature = manifest["signature_info"]
+    name, house = signature.get("common_name"), signature.get("issuer")
     signer = f"{name} ({house})" if name and house else name or house or "somebody without a name"
-    failed: Sequence[Mapping[str, str]] = (
-        store.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
-    )
+    found = store.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
+    failures = [str(it["code"]) for it in found]
+    if not failures and store["validation_state"] not in HOLDS:
+        failures = [str(store["validation_state"])]
     recipe = next((it["data"] for it in manifest.get("assertions", []) if it["label"] == ASSERTION), None)
     maker = manifest.get("claim_generator_info", [{}])[0]
     by = f"{maker.get('name', '')} {maker.get('version', '')}".strip() if recipe is not None else ""
-    return Claim(signer, tuple(it["code"] for it in failed), by, recipe or {})
+    # Whoever signed wrote these words, and a terminal shows them.
+    signer, by, *failures = map(printable, (signer, by, *failures))
+    return Claim(signer, tuple(failures), by, dict(recipe or {}))
 
 
 def _library() -> Any:

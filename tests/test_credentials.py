@@ -1,6 +1,7 @@
 """Content Credentials: signed by the user's certificate alone, true of the file, silent about the original."""
 
 import hashlib
+import json
 import sys
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -119,6 +120,40 @@ def test_a_file_that_only_has_the_letters_in_it_has_no_credentials(photo):
     data = encode(photo, "png")
     assert claim_of(data + b"c2pa", "png") is None
     assert decode(data + b"c2pa").claim is None
+
+
+SOUND = {"signature_info": {"common_name": "Eve\x1b[2J", "issuer": "Evil\n& Co"}, "assertions": [], "label": "x"}
+STORES = {
+    "nothing": {},
+    "no manifest of that name": {"active_manifest": "x", "manifests": {}},
+    "no signature": {"active_manifest": "x", "manifests": {"x": {}}, "validation_state": "Valid"},
+    "a number for a name": {"active_manifest": 1, "manifests": {"1": 2}},
+    "a list": [],
+}
+
+
+def storing(monkeypatch, store):
+    """Let every file's Content Credentials be this."""
+    import c2pa
+
+    monkeypatch.setattr(c2pa.Reader, "json", lambda self: json.dumps(store))
+
+
+@pytest.mark.parametrize("case", STORES)
+def test_credentials_that_make_no_sense_leave_the_photo_a_photo(signed, monkeypatch, case):
+    storing(monkeypatch, STORES[case])
+    photo = decode(signed.data)
+    assert np.array_equal(photo.pixels, signed.photo.pixels)
+    assert photo.claim is not None and photo.claim.sentence().endswith("cannot be read.")
+
+
+def test_what_a_signer_is_called_steers_no_terminal_and_what_is_not_valid_does_not_hold(signed, monkeypatch):
+    store = {"active_manifest": "x", "manifests": {"x": SOUND}, "validation_state": "Invalid"}
+    storing(monkeypatch, store)
+    claim = claim_of(signed.data, "png")
+    assert claim is not None and claim.failures == ("Invalid",)
+    assert "Eve\\x1b[2J (Evil\\n& Co)" in claim.sentence()
+    assert "does not hold" in claim.sentence() and "as it was signed" not in claim.sentence()
 
 
 @pytest.mark.parametrize("kind", KINDS)
