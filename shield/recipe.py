@@ -14,7 +14,7 @@ from shield.errors import RecipeError
 from shield.objectives import objectives
 from shield.persons import key_of
 from shield.photo import JPEG_QUALITY
-from shield.starts import Start, random, starts, universal
+from shield.starts import Start, protector, random, starts, universal
 from shield.surrogates import RECOGNISERS, STUDENTS, judges, surrogates
 
 
@@ -36,6 +36,8 @@ class Strength:
 # The settings that a preset decides.
 STRENGTH = ("face_lpips", "flip", "loudest", "skin", "stains", "warp", "levels", "smooth")
 CLASSES = ("joint", "iterative")
+# Attacks that are no search, and the starts that they are.
+UNSEARCHED: Mapping[str, str] = MappingProxyType({"universal": universal.NAME, "instant": protector.NAME})
 WARP, PIXELS = "warp", "pixels"
 CARRIERS = (WARP, PIXELS)
 PIXELS_ALONE = (PIXELS,)  # without a warp
@@ -70,8 +72,8 @@ class Recipe:
     through the transforms in turn, of which "half+jpeg75" is one after the other and "none" just saving: a JPEG is
     searched through its codec. ``edits``: of the surrogates, to work against (none named: all). ``classes``: "joint"
     climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the search, at most.
-    ``start``: what the search begins with (a registered name), as a "random" change or the "universal" one of models/;
-    the attack "universal" is that change and no search.
+    ``start``: what the search begins with (a registered name), as a "random" change, the "universal" one of models/ or
+    what its "protector" makes of the face; the attacks "universal" and "instant" are those changes and no search.
     ``person``: any name of who is on the photo, the same for all photos of that person, for all faces on them then move
     towards one false identity; of the name only a key is kept, which may be given instead (None: towards nobody).
     ``format``: of the file (None: the photo's own); ``quality``: of JPEG, HEIF and AVIF, 1..100. ``keep_exif``: keep
@@ -159,12 +161,12 @@ class Recipe:
     @property
     def searched(self) -> tuple[str, ...]:
         """The surrogates that the search asks: none where the attack is no search."""
-        return () if self.attack == universal.NAME else self.surrogates
+        return () if self.attack in UNSEARCHED else self.surrogates
 
     @property
     def beginning(self) -> Start:
         """Where the change begins: the attack that is no search is a start itself."""
-        return starts[self.attack if self.attack == universal.NAME else self.start]
+        return starts[UNSEARCHED.get(self.attack, self.start)]
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Recipe":

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from shield.attacks import Progress, attacks
 from shield.bounds import Allowed, Band, Begun, Bound, Grey, Greyed, Limits, Steered, Visible, bounds, lab
-from shield.carriers import Change, bent, search_flow
+from shield.carriers import Change, bent, lent, search_flow
 from shield.channels import Codec, Pixels, Transform, View, road
 from shield.device import pick_device
 from shield.disruption import Disruption, InGrey, Objective, Target
@@ -64,17 +64,21 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Chan
         return Disruption(working, region.working_face, targets, roads, objective, source, generator)
 
     flow, start, side = None, working, region.working_face.side
-    if before := flow_steps(recipe):
+    begun = recipe.beginning.change(region, working) if recipe.beginning.change is not None else None
+    before, landmarks = flow_steps(recipe), _landmarks(working, region, recipe)
+    if begun is not None and begun.flow is not None and WARP in recipe.carriers:
+        flow = lent(begun.flow, window, recipe.warp, None if landmarks is None else landmarks[None])
+    elif before:
         # An editor copies a bent face as it is; a recogniser goes by where things are.
         loss = loss_of([target for target in targets if not target.makes_pictures])
-        told = _after(progress, 0, recipe)
-        flow = search_flow(loss, working, window, side, recipe.warp, before, told, _landmarks(working, region, recipe))
+        flow = search_flow(loss, working, window, side, recipe.warp, before, _after(progress, 0, recipe), landmarks)
+    if flow is not None:
         start = round_to_levels(bent(working, flow, side).clamp(0, 1))
     if PIXELS not in recipe.carriers:
         return Change(torch.zeros_like(working), flow)
     bound = bound_of(recipe, start, region.working_face, window, working)
-    if recipe.beginning.change is not None:
-        bound = Begun(bound, start, recipe.beginning.change(region, device))
+    if begun is not None:
+        bound = Begun(bound, start, begun.pixels)
     attack, told = attacks[recipe.attack](recipe.steps), _after(progress, before, recipe)
     if task.photo.grey:
         return Change(attack(InGrey(loss_of(targets)), start, Grey(bound), generator, told) - start, flow)
@@ -89,7 +93,9 @@ def _landmarks(working: Tensor, region: Region, recipe: Recipe) -> Tensor | None
 
 
 def flow_steps(recipe: Recipe) -> int:
-    """How many steps of the search go into the warp: none where no recogniser is asked."""
+    """How many steps of the search go into the warp: none where no recogniser is asked or one is there already."""
+    if recipe.beginning.bends:
+        return 0
     asked = WARP in recipe.carriers and any(not _loaded(name, recipe).makes_pictures for name in recipe.searched)
     return recipe.steps // FLOW_STEPS if asked else 0
 
@@ -117,7 +123,7 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor, unbent
         levels = recipe.levels if own is None else min(recipe.levels, own)
         limits = Limits(levels, contrast_mask(working, levels, recipe.smooth) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)
-    if not (recipe.steered and recipe.searched):
+    if not recipe.steered or not (recipe.searched or recipe.beginning.bends):
         return bound
     bound = Band(bound, working, face.side)
     if recipe.bound != lab.NAME:  # which is colour alone

@@ -24,19 +24,23 @@ SMOOTH = 0.5  # share of the ellipse, the smoothest places, that counts as smoot
 
 
 class Skin:
-    """Made for an aligned face (1, 3, s, s) in [0, 1], in portrait framing; remembers where it is smooth."""
+    """Made for aligned faces (N, 3, s, s) in [0, 1], in portrait framing; remembers where they are smooth."""
 
     def __init__(self, face: Tensor) -> None:
         self.scale = face.shape[-1] / SIDE
         squares = self._texture(face).square()
         nearby = blur(squares, AROUND * self.scale)
         inside = _ellipse(face, CENTRE, RADII)
-        self.smooth = inside & (nearby <= nearby[inside].quantile(SMOOTH))
-        self.before = squares[self.smooth].mean().clamp(min=1e-12)
+        lines = nearby[:, 0, inside[0, 0]].quantile(SMOOTH, dim=1)
+        self.smooth = (inside & (nearby <= lines[:, None, None, None])).to(face)
+        self.before = self._mean(squares).clamp(min=1e-12)
 
     def ratio(self, face: Tensor) -> Tensor:
-        """Of a changed face of the original's shape: a differentiable scalar."""
-        return (self._texture(face)[self.smooth].square().mean() / self.before).clamp(min=1e-12).sqrt()
+        """Of changed faces of the originals' shape: differentiable, (N,)."""
+        return (self._mean(self._texture(face).square()) / self.before).clamp(min=1e-12).sqrt()
+
+    def _mean(self, squares: Tensor) -> Tensor:
+        return (squares * self.smooth).sum((1, 2, 3)) / self.smooth.sum((1, 2, 3))
 
     def _texture(self, face: Tensor) -> Tensor:
         weights = torch.tensor(LUMINANCE).to(face)[None, :, None, None]
@@ -45,17 +49,17 @@ class Skin:
 
 
 def stains(before: Tensor, after: Tensor) -> Tensor:
-    """How far the colours of a face changed where eyes are not busy with texture: a differentiable scalar.
+    """How far the colours of faces changed where eyes are not busy with texture: differentiable, (N,).
 
     Root mean square over the face, where a place counts the less the more texture the original has there. Both are the
-    aligned face in colours of which differences count, such as ``flip.perceived`` gives: (1, 3, s, s).
+    aligned faces in colours of which differences count, such as ``flip.perceived`` gives: (N, 3, s, s).
     """
     scale = before.shape[-1] / SIDE
     lightness = before[:, :1]
     texture = blur((lightness - blur(lightness, COARSE * scale)).square(), AROUND * scale)
     weights = _ellipse(before, WHOLE_CENTRE, WHOLE_RADII) / (1 + texture / BUSY**2)
     change = blur(after - before, BROAD * scale).square().sum(1, keepdim=True)
-    return ((weights * change).sum() / weights.sum()).clamp(min=1e-12).sqrt()
+    return ((weights * change).sum((1, 2, 3)) / weights.sum((1, 2, 3))).clamp(min=1e-12).sqrt()
 
 
 def oval(face: Face, photo: Tensor) -> Tensor:

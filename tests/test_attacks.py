@@ -45,7 +45,7 @@ COARSE = {"torchattacks:Square", "torchattacks:TIFGSM", "torchattacks:DIFGSM"}
 
 
 # Asks for no loss: what the bound begins with is the result.
-BLIND = {"universal"}
+BLIND = {"universal", "instant"}
 
 
 @pytest.fixture(params=sorted(attacks))

@@ -137,7 +137,7 @@ def test_the_expression_stays_and_the_rest_of_the_face_does_not() -> None:
 
 def test_a_shift_of_the_whole_face_is_no_expression() -> None:
     allowed = torch.ones(1, 1, GRID, GRID)
-    expression, shift = Expression(landmarks(), allowed), uniform(0.01, -0.02).field
+    expression, shift = Expression(landmarks()[None], allowed), uniform(0.01, -0.02).field
     assert torch.allclose(expression.held(shift), shift, atol=1e-6)
     noise = random_flow(1).field
     once = expression.held(noise)

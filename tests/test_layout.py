@@ -36,7 +36,8 @@ MAY_USE = {
     "registry": "errors",
     "weights": "errors",
     "lpips": "errors photo weights",
-    "starts": "errors faces region registry weights",
+    "starts": "carriers errors faces region registry surrogates weights",
+    "generators": "device",
     "faces": "errors photo registry weights",
     "surrogates": "errors faces files objectives photo registry torch_state weights",
     "flip": "separable",
@@ -70,8 +71,8 @@ MAY_USE = {
     "folders": "attacks batch credentials errors files journal photo recipe results verify weights workers",
     "summary": "batch errors files photo results",
     "quality": "errors faces lpips photo surrogates torch_state training",
-    "training": "attacks bounds channels detection device disruption errors faces frames lpips masking objectives "
-    "recipe region registry starts surrogates swap torch_state weights",
+    "training": "attacks bounds carriers channels detection device disruption diversity errors faces frames generators "
+    "lpips masking objectives recipe region registry search skin starts surrogates swap torch_state weights",
     "bench": "attacks batch bounds channels detection device disruption errors faces files frames lpips objectives "
     "photo pipeline recipe region registry search shield starts surrogates swap training verify masking weights",
     "doctor": "channels device errors faces photo pipeline privacy recipe surrogates swap verify weights",

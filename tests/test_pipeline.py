@@ -390,7 +390,7 @@ def test_alpha_and_profile_travel(tmp_path, small):
         ({"levels": 0}, "1 to 255"),
         ({"smooth": 256}, "0 to 255"),
         ({"steps": 0}, "at least 1"),
-        ({"start": "nowhere"}, "no start named 'nowhere'.*random, universal"),
+        ({"start": "nowhere"}, "no start named 'nowhere'.*protector, random, universal"),
         ({"quality": 101}, "1 to 100"),
         ({"seed": -1}, "from 0"),
         ({"transforms": ("half+magic",)}, "no channel named 'magic'"),

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 import shield
 from shield.cli import app
 from shield.faces import whole_picture
+from shield.recipe import UNSEARCHED
 from shield.region import region_of
 from shield.starts import Start, starts
 from shield.surrogates import surrogates
@@ -20,10 +21,15 @@ def test_its_change_lies_over_the_region_and_is_a_share(name: str) -> None:
     region = region_of(whole_picture(80, 64), 80, 64)
     if (make := starts[name].change) is None:
         return
-    change = make(region, CPU)
-    assert change.shape == (1, 3, *region.working_size)
-    assert change.isfinite().all() and 0 < change.abs().max() <= 1
-    assert torch.equal(change, make(region, CPU))
+    working = torch.rand(1, 3, *region.working_size, generator=torch.Generator().manual_seed(0))
+    change, again = make(region, working), make(region, working)
+    assert change.pixels.shape == working.shape
+    assert change.pixels.isfinite().all() and 0 < change.pixels.abs().max() <= 1
+    assert torch.equal(change.pixels, again.pixels)
+    assert starts[name].bends == (change.flow is not None)
+    if change.flow is not None and again.flow is not None:
+        assert change.flow.field.isfinite().all() and 0 < change.flow.field.abs().max() <= 1
+        assert torch.equal(change.flow.field, again.flow.field)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,14 +49,15 @@ def test_a_recipe_begins_with_it(name: str) -> None:
 
 def test_by_default_the_beginning_is_random_and_an_attack_that_is_none_is_its_own() -> None:
     assert shield.Recipe().beginning == Start()
-    alone = shield.Recipe(attack="universal")
-    assert alone.beginning is starts["universal"] and alone.searched == ()
+    for attack, start in UNSEARCHED.items():
+        alone = shield.Recipe(attack=attack)
+        assert alone.beginning is starts[start] and alone.searched == ()
 
 
 def test_a_new_one_is_found_and_an_unknown_one_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starts, "_followed", [{"elsewhere": Start()}])
     assert shield.Recipe(start="elsewhere").beginning == Start()
-    with pytest.raises(shield.RecipeError, match="choose from: elsewhere, random, universal"):
+    with pytest.raises(shield.RecipeError, match="choose from: elsewhere, protector, random, universal"):
         shield.Recipe(start="nowhere")
 
 

@@ -97,7 +97,9 @@ OTHERS: dict[str, set[str]] = {  # and what they report
     "universal": {"reached"},
 }
 
-every_recipe = pytest.mark.parametrize("name", sorted(recipes))
+ELSEWHERE = {"biggan", "pix2pixhd", "progan", "protector", "spade", "stylegan2", "stylegan2_encoder"}  # test files
+
+every_recipe = pytest.mark.parametrize("name", sorted({*recipes} - ELSEWHERE))
 every_manipulator = pytest.mark.parametrize("name", sorted(RECIPES))
 
 
@@ -194,7 +196,7 @@ def samples(size: int = SIZE) -> Tensor:
 
 
 def test_every_recipe_is_under_test() -> None:
-    assert sorted([*RECIPES, *OTHERS]) == sorted(recipes)
+    assert sorted([*RECIPES, *OTHERS, *ELSEWHERE]) == sorted(recipes)
 
 
 # The loop

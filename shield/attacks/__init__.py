@@ -1,6 +1,6 @@
 """Attacks: ways to climb a loss within a bound. One file and one word here each."""
 
-from shield.attacks import adam, apgd, lpa, momentum, sign, tangent, torchattacks, universal
+from shield.attacks import adam, apgd, lpa, momentum, sign, tangent, torchattacks, unsearched
 from shield.attacks.loop import Attack, Progress, attacks
 
 __all__ = [
@@ -14,5 +14,5 @@ __all__ = [
     "sign",
     "tangent",
     "torchattacks",
-    "universal",
+    "unsearched",
 ]

@@ -44,7 +44,8 @@ class Allowed:
 class Visible:
     """``allowed`` for the face of an original (1, 3, H, W) in [0, 1].
 
-    ``unbent``: the picture before it was bent to ``original``, where it was: LPIPS sees the warp as well.
+    ``unbent``: the picture before it was bent to ``original``, where it was: LPIPS sees the warp as well. Of originals
+    (N, 3, H, W) whose faces lie alike there are ``shares``.
     """
 
     def __init__(
@@ -83,19 +84,23 @@ class Visible:
 
     def excesses(self, image: Tensor) -> Excesses:
         """Of LPIPS at the face's own size and at the coarse one, FLIP's mean and loudest, skin and stains."""
-        face = self._face(image)
+        return tuple(share[0] - 1 for share in self.shares(image))
+
+    def shares(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The same as shares of what is allowed, of as many pictures as there are originals: (N,) each."""
+        face = self._face(images)
         lpips = [distance / self.allowed.lpips for distance in self._lpips(face)]
         colours = self._colours(_coarse(face))
         mean, loudest = self._flip(colours)
         skin = (self.skin.ratio(face) - 1).clamp(min=0) / (self.allowed.skin - 1)
         broad = stains(self.colours, colours) / self.allowed.stains
-        return tuple(share - 1 for share in (*lpips, mean, loudest, skin, broad))
+        return *lpips, mean, loudest, skin, broad
 
     def _lpips(self, face: Tensor) -> list[Tensor]:
         """At every size; roughly where a direction is wanted, of which that is half of the time."""
         network, pairs = self.network, zip(self._sizes(face), self.features, strict=True)
         with fast_precision(face.device) if face.requires_grad else nullcontext():
-            return [network.between(network.features(it), own)[0].to(face) for it, own in pairs]
+            return [network.between(network.features(it), own).to(face) for it, own in pairs]
 
     def _flip(self, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Shares of what is allowed of FLIP's mean and of its loudest places: its own values, smoother slopes.
@@ -103,12 +108,12 @@ class Visible:
         FLIP's own slope is infinite where nothing changed, so that a search would never leave it.
         """
         error = spread(hyab(colours.detach(), self.colours))
-        peak = error.flatten().quantile(LOUDEST)
-        mean, loudest = error.mean() / self.allowed.flip, peak / self.allowed.loudest
+        peak = error.flatten(1).quantile(LOUDEST, dim=1)
+        mean, loudest = error.mean((1, 2)) / self.allowed.flip, peak / self.allowed.loudest
         squares = (colours - self.colours).square().sum(1)
-        loud = squares * (error > LOUD * peak)
-        slope = spread((squares + LEAST**2).sqrt()).mean()
-        return _valued(mean, slope), _valued(loudest, (loud.mean() + TINY).sqrt())
+        loud = squares * (error > LOUD * peak[:, None, None])
+        slope = spread((squares + LEAST**2).sqrt()).mean((1, 2))
+        return _valued(mean, slope), _valued(loudest, (loud.mean((1, 2)) + TINY).sqrt())
 
     def _face(self, image: Tensor) -> Tensor:
         return warp(image, self.face, self.side)

@@ -25,20 +25,21 @@ HELD = (
 
 
 class Expression:
-    """Of a face whose landmarks (68, 2) are in shares of a region, for flows that are ``allowed`` (1, 1, G, G) times
-    something.
+    """Of faces whose landmarks (N, 68, 2) are in shares of a region each, for flows that are ``allowed``
+    (1, 1, G, G) times something.
     """
 
     def __init__(self, landmarks: Tensor, allowed: Tensor) -> None:
         side = allowed.shape[-1]
         single = torch.eye(side**2).to(allowed).view(1, -1, side, side)  # a flow in one point of the grid after another
-        places = (2 * landmarks.to(allowed) - 1)[None, None]
-        at = F.grid_sample(single, places, mode="bicubic", padding_mode="border", align_corners=False)[0, :, 0]
-        apart = torch.stack([at[:, list(one)].mean(1) - at[:, list(other)].mean(1) for one, other in HELD], dim=1)
-        self.changing, _ = torch.linalg.qr(apart * allowed.flatten()[:, None])  # (G * G, what is held)
+        places = (2 * landmarks.to(allowed) - 1)[:, None]
+        single = single.expand(len(landmarks), -1, -1, -1)
+        at = F.grid_sample(single, places, mode="bicubic", padding_mode="border", align_corners=False)[:, :, 0]
+        apart = torch.stack([at[..., list(one)].mean(2) - at[..., list(other)].mean(2) for one, other in HELD], dim=2)
+        self.changing, _ = torch.linalg.qr(apart * allowed.flatten()[:, None])  # (N, G * G, what is held)
 
     def held(self, field: Tensor) -> Tensor:
-        """The nearest field (1, 2, G, G) that leaves the expression as it is."""
+        """The nearest fields (N, 2, G, G) that leave the expressions as they are."""
         flat = field.flatten(2)
-        still: Tensor = flat - flat @ self.changing @ self.changing.T
+        still: Tensor = flat - flat @ self.changing @ self.changing.transpose(1, 2)
         return still.view_as(field)

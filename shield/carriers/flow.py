@@ -30,7 +30,7 @@ Progress = Callable[[int, int, float], None]  # step, steps, value
 @dataclass(frozen=True, eq=False)
 class Flow:
     """``field``: (1, 2, GRID, GRID), how far to the right and down each point of a region is taken from, in sides of
-    the face's frame. It is 0 at the region's edge.
+    the face's frame. It is 0 at the region's edge. (N, 2, GRID, GRID) are the flows of many regions.
     """
 
     field: Tensor
@@ -62,21 +62,21 @@ class Flow:
         return Flow(self.field.cpu())
 
     def at(self, right: Tensor, down: Tensor) -> Tensor:
-        """The flow at points in shares of the region, ``right`` (w,) by ``down`` (h,): (1, 2, h, w)."""
+        """The flow at points in shares of the region, ``right`` (w,) by ``down`` (h,): (N, 2, h, w)."""
         y, x = torch.meshgrid(down, right, indexing="ij")
-        points = 2 * torch.stack([x, y], dim=-1)[None] - 1
+        points = (2 * torch.stack([x, y], dim=-1) - 1).expand(len(self.field), -1, -1, -1)
         return F.grid_sample(self.field.to(right), points, mode="bicubic", padding_mode="border", align_corners=False)
 
 
 def bent(image: Tensor, flow: Flow, side: float) -> Tensor:
-    """A region (1, C, h, w), bent by a flow; ``side``: of the face's frame, px. With gradients to both."""
+    """Regions (N, C, h, w), bent by a flow each; ``side``: of the face's frame, px. With gradients to both."""
     height, width = image.shape[-2:]
     right, down = ((torch.arange(size).to(image) + 0.5) / size for size in (width, height))
     strips = []
     for rows in down.split(STRIP):
         moved = flow.at(right, rows)
-        x, y = right + moved[0, 0] * (side / width), rows[:, None] + moved[0, 1] * (side / height)
-        points = 2 * torch.stack([x, y], dim=-1)[None] - 1
+        x, y = right + moved[:, 0] * (side / width), rows[:, None] + moved[:, 1] * (side / height)
+        points = 2 * torch.stack([x, y], dim=-1) - 1
         strips.append(F.grid_sample(image, points, mode="bicubic", padding_mode="border", align_corners=False))
     return torch.cat(strips, dim=2)
 
@@ -98,10 +98,10 @@ def search_flow(
     momentum, as it is: so a flow grows where it does most, and the rest of the face stays. Raises SearchError where the
     loss is not a number.
     """
-    allowed = limit * _at_grid(share)
+    allowed = limit * at_grid(share)
     field = torch.zeros(1, 2, GRID, GRID).to(picture)
     total = torch.zeros_like(field)
-    expression = None if landmarks is None else Expression(landmarks, allowed)
+    expression = None if landmarks is None else Expression(landmarks[None], allowed)
     for step in range(steps):
         leaf = field.clone().requires_grad_(True)
         value = loss(bent(picture, Flow(allowed * leaf), side).clamp(0, 1))
@@ -118,11 +118,22 @@ def search_flow(
     return Flow(allowed * field / field.norm(dim=1).amax().clamp(min=1))
 
 
+def lent(flow: Flow, share: Tensor, limit: float, landmarks: Tensor | None = None) -> Flow:
+    """Flows with fields (N, 2, GRID, GRID) in shares of ``limit``, as ``search_flow`` might have found them.
+
+    ``share``, ``limit``: as there; ``landmarks``: of every face, (N, 68, 2).
+    """
+    allowed = limit * at_grid(share)
+    field = flow.field / flow.field.norm(dim=1, keepdim=True).clamp(min=1)
+    field = field if landmarks is None else Expression(landmarks, allowed).held(field)
+    return Flow(allowed * field / field.norm(dim=1, keepdim=True).amax((2, 3), keepdim=True).clamp(min=1))
+
+
 def _rate(step: int, steps: int) -> float:
     return LAST + (FIRST - LAST) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
-def _at_grid(share: Tensor) -> Tensor:
+def at_grid(share: Tensor) -> Tensor:
     """The share at the points of a flow, (1, 1, GRID, GRID), and 0 around: at a region's edge nothing may move."""
     inner = F.interpolate(share, size=(GRID, GRID), mode="bilinear", antialias=True)
     return F.pad(inner[..., 1:-1, 1:-1], (1, 1, 1, 1))

@@ -54,19 +54,19 @@ def _cosines() -> Tensor:
 
 
 def kept(plane: Tensor, table: Tensor) -> Tensor:
-    """What a file keeps of planes (1, C, H, W) in levels, H and W multiples of 8: linear in the planes."""
+    """What a file keeps of planes (N, C, H, W) in levels, H and W multiples of 8: linear in the planes."""
     cosines = _cosines().to(plane)
-    _, channels, height, width = plane.shape
-    blocks = plane.view(channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(2, 3)
+    height, width = plane.shape[-2:]
+    blocks = plane.reshape(-1, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(2, 3)
     coefficients = cosines @ blocks @ cosines.T
     with torch.no_grad():
         weights = torch.where((coefficients / table.to(plane)).abs() < 0.5, FAINT, 1.0)
     blocks = cosines.T @ (weights * coefficients) @ cosines
-    return blocks.transpose(2, 3).reshape(1, channels, height, width)
+    return blocks.transpose(2, 3).reshape(plane.shape)
 
 
 def stand_in(picture: Tensor, quality: int, halved: bool = True) -> Tensor:
-    """A picture (1, 3, H, W) in [0, 1], H and W multiples of 16, as a JPEG would keep it, but for rounding.
+    """Pictures (N, 3, H, W) in [0, 1], H and W multiples of 16, as a JPEG would keep them, but for rounding.
 
     ``halved``: colours are held at half size (4:2:0).
     """

@@ -1,6 +1,6 @@
 """Starts: where a search begins. One file and one word here each."""
 
-from shield.starts import random, universal
+from shield.starts import protector, random, universal
 from shield.starts.start import Start, starts
 
-__all__ = ["Start", "random", "starts", "universal"]
+__all__ = ["Start", "protector", "random", "starts", "universal"]

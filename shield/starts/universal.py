@@ -4,9 +4,9 @@ Huang et al. 2022, "CMUA-Watermark" (arXiv 2105.10872). It lives in the portrait
 stencil, so that no search is needed; or a search begins with it.
 """
 
-import torch
 from torch import Tensor
 
+from shield.carriers import Change
 from shield.errors import WeightsError
 from shield.faces import place
 from shield.region import Region
@@ -34,9 +34,9 @@ def load_universal() -> Tensor:
     return change.float()
 
 
-def universal_change(region: Region, device: torch.device) -> Tensor:
-    """The change as it lies over a region's working copy, (1, 3, h, w) in [-1, 1]. Raises WeightsError."""
-    return place(load_universal(), region.working_face, *region.working_size).to(device)
+def universal_change(region: Region, working: Tensor) -> Change:
+    """The change as it lies over a region's working copy, whatever that shows. Raises WeightsError."""
+    return Change(place(load_universal(), region.working_face, *region.working_size).to(working))
 
 
 starts.register(NAME)(Start(universal_change, FITTED_TO, LEVELS))

@@ -88,12 +88,11 @@ def _values(losses: Losses) -> dict[str, float]:
 class CriticTraining:
     """What a generator's training beside a critic is made of: networks, optimisers, the running average, the state.
 
-    Subclasses set ``generator``, ``critic``, ``average``, ``optimisers`` and ``rates`` by the names of what is trained,
+    Subclasses set ``generator``, its critic, ``average``, ``optimisers`` and ``rates`` by the names of what is trained,
     and ``random``, where all random numbers come from; and say what a step is.
     """
 
     generator: nn.Module
-    critic: Critic
     average: nn.Module
     optimisers: dict[str, torch.optim.Optimizer]
     rates: dict[str, float]
@@ -160,6 +159,8 @@ def hinge_losses(texture: Tensor, whole: Tensor, count: int) -> Losses:
 
 class AdversarialTraining(CriticTraining, ABC):
     """The state of one training. Subclasses say what is asked for and how it is read."""
+
+    critic: Critic
 
     def __init__(
         self,

@@ -3,10 +3,11 @@
 from functools import lru_cache
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from shield.faces.templates import Template, similarity
+from shield.frames import FRAMES
 
 
 @lru_cache
@@ -15,6 +16,17 @@ def between(seen: Template, wanted: Template) -> Tensor:
     matrix = torch.from_numpy(similarity(wanted.points, seen.points))
     turn, shift = matrix[:, :2], matrix[:, 2]
     return torch.cat([turn, (turn.sum(1) + 2 * shift - 1)[:, None]], dim=1).float()
+
+
+def around(frame: Tensor, count: int, random: Generator, mirrored: bool = True) -> Tensor:
+    """Matrices (count, 2, 3) of frames around one (2, 3), drawn as tools' frames differ; ``mirrored``: half of them."""
+    shift, scale, turn, flip = (2 * torch.rand(count, n, generator=random) - 1 for n in (2, 1, 1, 1))
+    angle, scale = torch.deg2rad(FRAMES.turn * turn), 1 + FRAMES.scale * scale
+    cosine, sine, side = scale * angle.cos(), scale * angle.sin(), flip.sign() if mirrored else torch.ones_like(flip)
+    columns = torch.cat([side * cosine, side * sine], 1), torch.cat([-sine, cosine], 1), 2 * FRAMES.shift * shift
+    matrices = frame[:, :2] @ torch.stack(columns, 2)
+    matrices[:, :, 2] += frame[:, 2]
+    return matrices
 
 
 def reframed(pictures: Tensor, matrices: Tensor, size: int) -> Tensor:

@@ -26,7 +26,7 @@ from shield.surrogates.recognisers.recogniser import JUDGE, Recogniser, load_rec
 from shield.swap.network import BLOCKS, IDENTITY, SIZE, TEMPLATE, WIDTHS, SwapNet, face_core
 from shield.training.adversarial import BETAS, Critic, CriticTraining, hinge_losses
 from shield.training.data import FaceSet
-from shield.training.framing import between, reframed
+from shield.training.framing import around, between, reframed
 from shield.training.loop import recipes
 from shield.weights import manifest
 
@@ -93,17 +93,7 @@ class SwapTraining(CriticTraining):
 
     def _drawn(self, rows: Tensor) -> Tensor:
         """These faces as a tool frames them, each a little otherwise, half mirrored: (N, 3, 128, 128) in [-1, 1]."""
-        shift, scale, turn, flip = (2 * torch.rand(len(rows), n, generator=self.random) - 1 for n in (2, 1, 1, 1))
-        angle, scale = torch.deg2rad(FRAMES.turn * turn), 1 + FRAMES.scale * scale
-        cosine, sine, mirror = scale * angle.cos(), scale * angle.sin(), flip.sign()
-        columns = (
-            torch.cat([mirror * cosine, mirror * sine], 1),
-            torch.cat([-sine, cosine], 1),
-            2 * FRAMES.shift * shift,
-        )
-        frame = between(PORTRAIT, TEMPLATE)
-        matrices = frame[:, :2] @ torch.stack(columns, 2)
-        matrices[:, :, 2] += frame[:, 2]
+        matrices = around(between(PORTRAIT, TEMPLATE), len(rows), self.random)
         return reframed(self.faces[rows.to(self.device)].float() / 127.5 - 1, matrices, SIZE)
 
     def step(self, number: int) -> dict[str, float]:

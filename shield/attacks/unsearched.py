@@ -1,6 +1,7 @@
 """No search at all: what a bound would begin a search with is the result.
 
-Where that is the universal perturbation, this is CMUA-Watermark at work (Huang et al. 2022, arXiv 2105.10872).
+Where that is the universal perturbation, this is CMUA-Watermark at work (Huang et al. 2022, arXiv 2105.10872); where it
+is what a network makes of the face, protection is a matter of an instant.
 """
 
 from torch import Generator, Tensor
@@ -25,6 +26,7 @@ class Unsearched:
 
 
 @attacks.register("universal")
-def universal(steps: int) -> Attack:
+@attacks.register("instant")
+def unsearched(steps: int) -> Attack:
     """No step, whatever ``steps`` says."""
     return Unsearched()
