@@ -10,7 +10,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Generator, Tensor
 
+from shield.errors import RecipeError
+from shield.generators import generators, load_generator
 from shield.generators.biggan import CLASSES, BigGANGenerator
+from shield.generators.biggan import drawn as inputs
+from shield.generators.generator import AT_ONCE, Seeded
 from shield.generators.progan import ProGANGenerator
 from shield.training.biggan import BigGANRecipe, BigGANTraining, classes_of
 from shield.training.data import FaceSet
@@ -53,6 +57,57 @@ def test_progan_has_the_published_layout() -> None:
     layers |= {f"toRGBLayers.{level}": (3, width, 1, 1) for level, width in enumerate(CHANNELS)}
     expected = {f"{key}.module.weight": shape for key, shape in layers.items()}
     assert shapes == expected | {f"{key}.module.bias": shape[:1] for key, shape in layers.items()}
+
+
+def test_biggan_has_the_published_layout() -> None:
+    shapes = {key: tuple(value.shape) for key, value in BigGANGenerator(4, 3, shared=5, slots=2).state_dict().items()}
+    expected: dict[str, tuple[int, ...]] = {"shared.weight": (3, 5), "linear.weight": (1024, 2), "linear.bias": (1024,)}
+    for block, (wide, narrow) in enumerate(((64, 64), (64, 32), (32, 16), (16, 8))):
+        layers = {"conv1": (narrow, wide, 3, 3), "conv2": (narrow, narrow, 3, 3), "conv_sc": (narrow, wide, 1, 1)}
+        for layer, shape in layers.items():
+            expected |= {f"blocks.{block}.0.{layer}.weight": shape, f"blocks.{block}.0.{layer}.bias": shape[:1]}
+        for norm, channels in {"bn1": wide, "bn2": narrow}.items():
+            parts = {"gain.weight": (channels, 7), "bias.weight": (channels, 7)}
+            parts |= {"stored_mean": (channels,), "stored_var": (channels,)}
+            expected |= {f"blocks.{block}.0.{norm}.{part}": shape for part, shape in parts.items()}
+    seen = {"theta": (2, 16), "phi": (2, 16), "g": (8, 16), "o": (16, 8)}
+    expected |= {f"blocks.2.1.{layer}.weight": (*shape, 1, 1) for layer, shape in seen.items()}
+    expected |= {"blocks.2.1.gamma": (), "output_layer.2.weight": (3, 8, 3, 3), "output_layer.2.bias": (3,)}
+    expected |= {f"output_layer.0.{part}": (8,) for part in ("gain", "bias", "stored_mean", "stored_var")}
+    assert shapes == expected
+
+
+def test_a_seed_makes_the_same_faces_and_all_of_them_are_made() -> None:
+    def draw(count: int, random: Generator) -> tuple[Tensor, ...]:
+        return torch.randn(count, 8, generator=random), torch.randint(3, (count,), generator=random)
+
+    network = ProGANGenerator(CHANNELS, 8)
+    faces = Seeded("some", 16, "none", lambda code, shade: network(code) + shade[:, None, None, None], draw, CPU)
+    made = faces.sample(AT_ONCE + 3, 5)
+    assert made.shape == (AT_ONCE + 3, 3, 16, 16) and made.min() >= 0 and made.max() <= 1 and not made.requires_grad
+    assert torch.equal(made, faces.sample(AT_ONCE + 3, 5)) and not torch.equal(made, faces.sample(AT_ONCE + 3, 6))
+    code, shade = draw(AT_ONCE + 3, Generator().manual_seed(5))
+    whole = (network(code) + shade[:, None, None, None]) / 2 + 0.5
+    assert torch.allclose(made, whole.clamp(0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(generators))
+def test_every_generator_makes_faces_of_a_seed(name: str) -> None:
+    generator = load_generator(name, CPU)
+    faces = generator.sample(2, 3)
+    assert (generator.name, generator.licence) == (name, "Apache-2.0")
+    assert faces.shape == (2, 3, generator.size, generator.size) and faces.min() >= 0 and faces.max() <= 1
+    assert torch.equal(faces, generator.sample(2, 3)) and not torch.equal(faces, generator.sample(2, 4))
+
+
+def test_an_unknown_generator_is_named() -> None:
+    with pytest.raises(RecipeError, match="no generator named 'dcgan'"):
+        load_generator("dcgan", CPU)
+
+
+def test_biggan_is_asked_for_every_class() -> None:
+    numbers, classes = inputs(400, Generator().manual_seed(0))
+    assert numbers.shape == (400, BigGANGenerator(4).code) and {*classes.tolist()} == {*range(len(CLASSES))}
 
 
 def test_a_level_that_is_not_faded_in_yet_shows_the_one_before() -> None:

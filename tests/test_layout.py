@@ -37,7 +37,7 @@ MAY_USE = {
     "weights": "errors",
     "lpips": "errors photo weights",
     "starts": "carriers errors faces region registry surrogates weights",
-    "generators": "device",
+    "generators": "device registry weights",
     "faces": "errors photo registry weights",
     "surrogates": "errors faces files objectives photo registry torch_state weights",
     "flip": "separable",

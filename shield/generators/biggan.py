@@ -1,7 +1,8 @@
 """BigGAN's generator (Brock et al. 2019, "Large Scale GAN Training", arXiv 1809.11096): faces by hair, sex and age.
 
 In the layout of ajbrock/BigGAN-PyTorch, names included. Published files hold beside each weight W, under spectral norm,
-``u0`` (1, outputs) and ``sv0``, its largest singular value: the weight that counts is W / sv0.
+``u0`` (1, outputs) and ``sv0``. With W as a matrix of ``outputs`` rows and v = u0 W / |u0 W|, the weight that counts is
+W / |W v|; ``sv0`` is what |W v| was a step before, and no network reads it.
 """
 
 from itertools import pairwise, product
@@ -10,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shield.generators.generator import Inputs, Seeded, generators, shipped
+
+NAME = "biggan"  # of the generator and its model
 HAIR, SEXES, AGES = ("black", "blond", "brown"), ("female", "male"), ("old", "young")
 CLASSES = tuple(f"{hair} hair, {sex}, {age}" for hair, sex, age in product(HAIR, SEXES, AGES))
 WIDTH, SHARED = 28, 64  # channels of the last block's half; numbers of a class
@@ -131,3 +135,15 @@ class BigGANGenerator(nn.Module):
             for layer in attention:
                 x = layer(x)
         return torch.tanh(self.output_layer(x).float())
+
+
+def drawn(count: int, random: torch.Generator) -> Inputs:
+    """Codes (``count``, D) of the shipped size and classes (``count``,), each as likely."""
+    codes = torch.randn(count, SLOTS * len(FACTORS), generator=random)
+    return codes, torch.randint(len(CLASSES), (count,), generator=random)
+
+
+@generators.register(NAME)
+def biggan(device: torch.device) -> Seeded:
+    """The BigGAN of models/."""
+    return shipped(NAME, BigGANGenerator, "BigGAN", drawn, device)

@@ -1,7 +1,9 @@
 """ProGAN's generator (Karras et al. 2018, "Progressive Growing of GANs", arXiv 1710.10196).
 
 In the layout of facebookresearch/pytorch_GAN_zoo, names included. It grows: pictures of 4 px come first, then every
-level doubles them and is faded in.
+level doubles them and is faded in. Published networks scale a layer's bias as well, by sqrt(2 / n), n being the numbers
+that each of its outputs sums, and give ``toRGBLayers`` a gain of sqrt(2): of a published file, every bias has to be
+multiplied by its sqrt(2 / n), and the weights of ``toRGBLayers`` by sqrt(2).
 """
 
 import math
