@@ -7,6 +7,7 @@ test faces and of portraits. Only faces that are not yet what is asked for count
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +20,9 @@ from shield.faces.expression import MEASURES, NOTICEABLE, conditions
 from shield.faces.landmarks import load_landmarks, portrait_landmarks
 from shield.lpips import load_lpips
 from shield.photo import read, to_tensor
-from shield.surrogates import cyclegan, ganimation, load_surrogate, stargan
+from shield.surrogates import Surrogate, cyclegan, ganimation, load_surrogate, spade, stargan
 from shield.surrogates.published import Editor
+from shield.surrogates.spade import SpadeEditor
 from shield.torch_state import own_torch_state
 from shield.training.data import SOURCES, FaceSet, load_faces
 
@@ -32,6 +34,8 @@ MALE, YOUNG = ATTRIBUTES.index("Male"), ATTRIBUTES.index("Young")
 JUDGE = "attributes"
 RECOGNISER, SAME_PERSON = "dlib", 0.6  # its authors' distance below which two faces are one person's
 CPU = torch.device("cpu")
+
+Edit = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,16 @@ class Quality:
 
 @dataclass(frozen=True)
 class Question:
-    """Faces asked for something: (N, 3, s, s) in [0, 1], the conditions asked (N, C) and those of the way back (N, C).
+    """Faces (N, 3, s, s) in [0, 1] asked for something.
 
-    ``fulfilled``: faces before and after to yes or no, (N,) or a longer list.
+    ``edited``: what a manipulator makes of them; ``returned``: of that, asked for what they were; both as ``faces``.
+    None where it cannot be asked that. ``fulfilled``: faces before and after to yes or no, (N,) or a longer list.
     """
 
     name: str
     faces: Tensor
-    asked: Tensor
-    own: Tensor
+    edited: Edit
+    returned: Edit | None
     fulfilled: Callable[[Tensor, Tensor], Tensor]
 
 
@@ -107,10 +112,10 @@ def _accuracy(test: FaceSet) -> list[Quality]:
     return figures
 
 
-def _editor(name: str) -> Editor:
+def _editor(name: str) -> Surrogate:
     editor = load_surrogate(name, CPU)
-    if not isinstance(editor, Editor) or editor.edits not in QUESTIONS:
-        raise InputError(f"{name!r} cannot be evaluated: there are judges for StarGAN, GANimation and CycleGAN only.")
+    if editor.edits not in QUESTIONS:
+        raise InputError(f"{name!r} cannot be evaluated: there are judges for the manipulators of models/ only.")
     return editor
 
 
@@ -128,32 +133,38 @@ def _framed(folder: Path) -> Tensor:
     return torch.cat(crops)
 
 
-def _judged(model: Editor, title: str, faces: Tensor, labels: Tensor) -> Iterator[Quality]:
+def _judged(model: Surrogate, title: str, faces: Tensor, labels: Tensor) -> Iterator[Quality]:
     real, made, back = _features(faces), [], []
-    for question in QUESTIONS[model.edits](faces, labels):
+    for question in QUESTIONS[model.edits](model, faces, labels):
         if len(question.faces) == 0:  # every face is that already
             continue
         before = question.faces
-        after = _edited(model, before, question.asked)
+        after = question.edited(before)
         made.append(_features(after))
         yes, already = question.fulfilled(before, after).float(), question.fulfilled(before, before).float()
         yield Quality(model.name, title, f"{question.name}: read", float(yes.mean()), float(already.mean()), len(yes))
         same = _embedded(before, after) < SAME_PERSON
         yield Quality(model.name, title, f"{question.name}: same person", float(same.float().mean()), None, len(same))
-        back.append((_edited(model, after, question.own) - before).abs().mean((1, 2, 3)) * 2)  # on [-1, 1]
-    returned = torch.cat(back)
-    yield Quality(model.name, title, "l1 of the way back", float(returned.mean()), None, len(returned))
+        if question.returned:
+            back.append((question.returned(after) - before).abs().mean((1, 2, 3)) * 2)  # on [-1, 1]
+    if back:
+        lost = torch.cat(back)
+        yield Quality(model.name, title, "l1 of the way back", float(lost.mean()), None, len(lost))
     if (half := len(real) // 2) > 1:  # a Gaussian through fewer faces says nothing
         control = frechet(real[:half], real[half:])
         edited = torch.cat(made)
         yield Quality(model.name, title, "Frechet distance", frechet(real, edited), control, len(edited))
 
 
-def _edited(model: Editor, faces: Tensor, vectors: Tensor) -> Tensor:
-    """Faces (N, 3, s, s) in [0, 1] edited, the same."""
-    batches = zip(faces.split(BATCH), vectors.split(BATCH), strict=True)
-    results = [_at(model.network(2 * _at(part, model.size) - 1, v), SIZE) for part, v in batches]
-    return (torch.cat(results) + 1) / 2
+def _conditioned(model: Editor, vectors: Tensor) -> Edit:
+    """What the network makes of faces by conditions (N, C)."""
+
+    def edit(faces: Tensor) -> Tensor:
+        batches = zip(faces.split(BATCH), vectors.split(BATCH), strict=True)
+        results = [_at(model.network(2 * _at(part, model.size) - 1, v), SIZE) for part, v in batches]
+        return (torch.cat(results) + 1) / 2
+
+    return edit
 
 
 def _at(faces: Tensor, side: int) -> Tensor:
@@ -184,27 +195,27 @@ def _is(word: str) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda before, after: described(_read(after), word)
 
 
-def _about_attributes(faces: Tensor, labels: Tensor) -> Iterator[Question]:
+def _about_attributes(model: Editor, faces: Tensor, labels: Tensor) -> Iterator[Question]:
     own = labels[:, [*COLOURS, MALE, YOUNG]]
     for colour, attribute in enumerate(COLOURS):
         rows = labels[:, attribute] == 0
         asked = own[rows].clone()
         asked[:, :HAIR] = F.one_hot(torch.tensor(colour), HAIR).float()
         name = ATTRIBUTES[attribute].lower().replace("_", " ")
-        yield Question(name, faces[rows], asked, own[rows], _is(name))
+        yield Question(name, faces[rows], _conditioned(model, asked), _conditioned(model, own[rows]), _is(name))
     for column, attribute, names in ((HAIR, MALE, ("female", "male")), (HAIR + 1, YOUNG, ("old", "young"))):
         for wanted, name in enumerate(names):
             rows = labels[:, attribute] != wanted
             asked = own[rows].clone()
             asked[:, column] = wanted
-            yield Question(name, faces[rows], asked, own[rows], _is(name))
+            yield Question(name, faces[rows], _conditioned(model, asked), _conditioned(model, own[rows]), _is(name))
 
 
-def _about_sex(faces: Tensor, labels: Tensor) -> Iterator[Question]:
+def _about_sex(model: Editor, faces: Tensor, labels: Tensor) -> Iterator[Question]:
     for wanted, (name, vector) in enumerate(cyclegan.EDITS.items()):
         rows = labels[:, MALE] != wanted
         asked = torch.tensor(vector, dtype=torch.float32).expand(int(rows.sum()), -1)
-        yield Question(name, faces[rows], asked, 1 - asked, _is(name))
+        yield Question(name, faces[rows], _conditioned(model, asked), _conditioned(model, 1 - asked), _is(name))
 
 
 def _measured(faces: Tensor) -> Tensor:
@@ -224,17 +235,39 @@ def _moved(target: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     return answers
 
 
-def _about_expressions(faces: Tensor, labels: Tensor) -> Iterator[Question]:
-    own = _measured(faces)
+def _about_expressions(model: Editor, faces: Tensor, labels: Tensor) -> Iterator[Question]:
+    own = _conditioned(model, _measured(faces))
     for name, vector in ganimation.EDITS.items():
         target = torch.tensor(vector)
-        yield Question(name, faces, target.expand(len(faces), len(MEASURES)), own, _moved(target))
+        asked = _conditioned(model, target.expand(len(faces), len(MEASURES)))
+        yield Question(name, faces, asked, own, _moved(target))
 
 
-QUESTIONS: dict[tuple[str, ...], Callable[[Tensor, Tensor], Iterator[Question]]] = {
+def _about_paintings(model: SpadeEditor, faces: Tensor, labels: Tensor) -> Iterator[Question]:
+    for name, move in spade.EDITS.items():
+        edit = _painted(model.only([name]))
+        yield Question(name, faces, edit, None, _further(torch.tensor(move.conditions)))
+
+
+def _painted(model: Surrogate) -> Edit:
+    return lambda faces: torch.cat([(model(part)[:, 0] + 1) / 2 for part in faces.split(BATCH)])
+
+
+def _further(way: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """Whether every measure that was asked to move by ``NOTICEABLE`` or more has moved that way, one answer each."""
+
+    def answers(before: Tensor, after: Tensor) -> Tensor:
+        moves = (_measured(after) - _measured(before)) * way > 0
+        return moves[:, way.abs() >= NOTICEABLE].flatten()
+
+    return answers
+
+
+QUESTIONS: dict[tuple[str, ...], Callable[[Any, Tensor, Tensor], Iterator[Question]]] = {
     tuple(stargan.EDITS): _about_attributes,
     tuple(ganimation.EDITS): _about_expressions,
     tuple(cyclegan.EDITS): _about_sex,
+    tuple(spade.EDITS): _about_paintings,
 }
 
 

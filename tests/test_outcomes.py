@@ -53,7 +53,7 @@ def test_progress_counts_what_had_to_move():
 
 
 def test_every_edit_that_ships_is_read_and_of_others_those_with_known_words():
-    for name in ("stargan", "cyclegan", "ganimation"):
+    for name in ("stargan", "cyclegan", "ganimation", "spade"):
         assert all(map(reading_of, load_surrogate(name, CPU).edits)), name
     assert not can_judge(load_surrogate("dlib", CPU))
     for edit in ("Black_Hair", "Eyeglasses", "Smiling", "young", "brown hair, female"):

@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shield.faces.expression import conditions
 from shield.faces.landmarks import load_landmarks
 from shield.faces.masks import CLASSES, Move, eye_distance, face_masks, inside, moved
 from shield.faces.templates import PORTRAIT_POINTS
 from shield.surrogates.pix2pixhd import CONDITIONED, EDITS, ConditionedResNet, condition_maps
 from shield.surrogates.promises import check_promises
 from shield.surrogates.published.family import Editor, fit
-from shield.surrogates.spade import EDITS as PAINTINGS
+from shield.surrogates.spade import EDITS as MOVES
 from shield.surrogates.spade import MAP, SIZE, SpadeEditor, SpadeNet, portrait_points, with_colours
 from shield.training.data import FaceSet
 from shield.training.loop import train
@@ -164,13 +165,13 @@ def test_spade_keeps_the_published_layout() -> None:
     assert shapes["generator.up_3.norm_1.mlp_gamma.weight"] == shapes["generator.up_3.norm_1.mlp_beta.weight"]
     assert shapes["generator.up_3.conv_s.weight"] == (4, 8, 1, 1) and "generator.up_3.conv_s.bias" not in shapes
     assert "generator.head_0.conv_s.weight" not in shapes and "encoder.layer1.0.bias" not in shapes
-    assert shapes["encoder.fc_mu.weight"] == (256, 32 * 16) and shapes["style"] == (256,)
+    assert shapes["encoder.fc_mu.weight"] == (256, 32 * 16)
 
 
 def spade_editor() -> SpadeEditor:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return SpadeEditor("tiny", "none", SpadeNet(*SIZES), load_landmarks(), PAINTINGS)
+        return SpadeEditor("tiny", "none", SpadeNet(*SIZES), load_landmarks(), MOVES)
 
 
 def photo_editor() -> Editor:
@@ -199,6 +200,13 @@ def test_spades_gradient_reaches_the_faces_through_the_style() -> None:
     assert gradient.abs().sum() > 0
     masks = face_masks(portrait_points(editor.landmarks, faces.detach()), SIZE)
     assert not masks.requires_grad
+
+
+def test_a_move_is_what_the_measures_of_an_expression_say_of_it() -> None:
+    points = drawn_face()
+    for move in (Move(opening=0.3), Move(smile=0.1), Move(brows=0.1)):
+        change = conditions(moved(points, move)) - conditions(points)
+        assert change[0].tolist() == pytest.approx(move.conditions, abs=0.02)
 
 
 def test_the_colours_say_nothing_of_brows_and_mouth_before_and_after_an_edit() -> None:
@@ -268,7 +276,7 @@ def test_training_goes_on_as_if_never_interrupted_and_what_it_exports_loads(name
     assert all(torch.equal(one[key], other[key]) for key in one)
     fresh: nn.Module = SpadeNet(*SIZES) if name == "spade" else ConditionedResNet(4, 4, 1, 5)
     fresh.load_state_dict(one)
-    columns = 2 + len(PAINTINGS) if name == "spade" else 1 + len(EDITS)
+    columns = 2 + len(MOVES) if name == "spade" else 1 + len(EDITS)
     assert run_sheet(again, samples).shape == (1, columns, 3, SIZE, SIZE)
 
 

@@ -118,3 +118,16 @@ def test_the_texts_say_what_was_measured(checkout: Path) -> None:
 
 def test_a_result_is_a_line_of_json() -> None:
     assert Result(**json.loads(json.dumps(asdict(result())))) == result()
+
+
+def test_weights_that_no_result_depends_on_leave_it_standing(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, shipped = shield.Recipe(), results.manifest()
+    digest = results.digest_of(recipe)
+
+    def changed(name: str) -> str:
+        entries = shipped | {name: replace(shipped[name], sha256="0" * 64)}
+        monkeypatch.setattr(results, "manifest", lambda: entries)
+        return results.digest_of(recipe)
+
+    assert changed("biggan") == digest
+    assert digest not in {changed(name) for name in (*recipe.surrogates, "sface", "swap")}

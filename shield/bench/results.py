@@ -30,6 +30,7 @@ from shield.weights import manifest
 SENT = (AS_SAVED, "jpeg75", SOCIAL)
 PORTRAITS, PERSONS = "portraits", "LFW's test persons"
 TITLES = {PORTRAITS: "Portraits of 1024 px", PERSONS: "Photos of 128 px of LFW's test persons"}
+JUDGES = ("attributes", "landmarks68", "swap")  # beside those that know persons
 BLOCK = "<!-- results: {} -->"
 SWAP = "a face swap shows the person"
 KNOWN, EDITED = "{} knows the person", "edits by {} make a usable deepfake"
@@ -44,7 +45,7 @@ class Result:
     """One photo at one preset: what tools do with the original, with noise, and with the protected photo by channel.
 
     Shares in [0, 1] by row of the table; a row stands only where the tool works on the original. ``seen``: figures of
-    the least lucky face. ``digest``: of the Recipe and the weights. ``error``: why there is no protected photo; then
+    the least lucky face. ``digest``: as ``digest_of`` makes it. ``error``: why there is no protected photo; then
     nothing was changed.
     """
 
@@ -129,8 +130,10 @@ def measured(photo: Path, photos: str, preset: str) -> Result:
 
 
 def digest_of(recipe: Recipe) -> str:
-    """Of the Recipe and of the weights; after a change of the search itself ``store`` has to go."""
-    parts = [recipe.settings(), {name: entry.sha256 for name, entry in manifest().items()}]
+    """Of the Recipe and of the weights that its search and the judges ask; after a change of the search itself
+    ``store`` has to go.
+    """
+    parts = [recipe.settings(), {name: manifest()[name].sha256 for name in (*recipe.searched, *judges, *JUDGES)}]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from shield.faces.expression import DEVIATION
+
 CLASSES = ("background", "skin", "nose", "eyes", "brows", "lips", "mouth")  # a later one covers the earlier ones
 JAW, BRIDGE, NOSTRILS = slice(0, 17), slice(27, 28), slice(31, 36)
 BROWS = slice(17, 22), slice(22, 27)
@@ -35,6 +37,12 @@ class Move:
     opening: float = 0.0
     smile: float = 0.0
     brows: float = 0.0
+
+    @property
+    def conditions(self) -> tuple[float, ...]:
+        """How an expression's measures change, as conditions: one of each of ``shield.faces.expression.MEASURES``."""
+        lengths = self.opening, 2 * self.smile, self.brows, 0.0
+        return tuple(length / (2 * deviation) for length, deviation in zip(lengths, DEVIATION, strict=True))
 
 
 def moved(points: Tensor, move: Move) -> Tensor:

@@ -1,6 +1,6 @@
 """Surrogates: networks like those that will be pointed at the photo. One file and one word here each."""
 
-from shield.surrogates import cyclegan, ganimation, recognisers, stargan
+from shield.surrogates import cyclegan, ganimation, recognisers, spade, stargan
 from shield.surrogates.hardening import hardened_name
 from shield.surrogates.imported import RECOGNISER, import_model, import_recogniser, remove_model
 from shield.surrogates.own import register_surrogate
@@ -37,6 +37,7 @@ __all__ = [
     "recognisers",
     "register_surrogate",
     "remove_model",
+    "spade",
     "stargan",
     "surrogates",
 ]

@@ -10,7 +10,6 @@ are left out of them: edits paint these anew.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from shield.faces import PORTRAIT, Template
 from shield.faces.landmarks import BIAS, FRAMING, LandmarkNet, load_landmarks, portrait_landmarks
 from shield.faces.masks import CLASSES, Move, face_masks, moved
 from shield.objectives import l2
+from shield.surrogates.surrogate import surrogates
 from shield.weights import load_network, manifest
 
 SIZE = 128
@@ -33,22 +33,11 @@ SLOPE = 0.2
 MOMENTUM = 0.1  # how fast stored statistics follow a batch's
 TOLD = CLASSES.index("brows")  # colours are told of the classes before it
 MAP = len(CLASSES) + 3  # channels
-STILL = Move()
 
-
-@dataclass(frozen=True)
-class Painting:
-    """An edit: how the landmarks move, and whether the style is the stored one instead of the photo's own."""
-
-    move: Move = STILL
-    restyled: bool = False
-
-
-EDITS: Mapping[str, Painting] = {
-    "open mouth": Painting(Move(opening=0.35)),
-    "smile": Painting(Move(opening=0.08, smile=0.16)),
-    "raised brows": Painting(Move(brows=0.12)),
-    "another style": Painting(restyled=True),
+EDITS: Mapping[str, Move] = {
+    "open mouth": Move(opening=0.35),
+    "smile": Move(opening=0.08, smile=0.16),
+    "raised brows": Move(brows=0.12),
 }
 
 
@@ -164,9 +153,7 @@ class StyleEncoder(nn.Module):
 
 
 class SpadeNet(nn.Module):
-    """Generator and encoder, and a ``style`` (256,) to lend: faces (N, 3, 128, 128) in [-1, 1], painted by masks."""
-
-    style: Tensor
+    """Generator and encoder: faces (N, 3, 128, 128) in [-1, 1], painted by masks."""
 
     def __init__(
         self, width: int = WIDTH, widest: int = WIDEST, hidden: int = HIDDEN, encoder_width: int = ENCODER_WIDTH
@@ -174,7 +161,6 @@ class SpadeNet(nn.Module):
         super().__init__()
         self.generator = SpadeGenerator(width, widest, hidden, MAP)
         self.encoder = StyleEncoder(encoder_width)
-        self.register_buffer("style", torch.zeros(CODE))
 
     def codes(self, faces: Tensor) -> Tensor:
         """The style of each face, (N, 256)."""
@@ -216,35 +202,35 @@ class SpadeEditor(nn.Module):
     makes_pictures = True
 
     def __init__(
-        self, name: str, licence: str, network: SpadeNet, landmarks: LandmarkNet, paintings: Mapping[str, Painting]
+        self, name: str, licence: str, network: SpadeNet, landmarks: LandmarkNet, moves: Mapping[str, Move]
     ) -> None:
+        """``moves``: of the landmarks, by edit."""
         super().__init__()
-        self.name, self.licence, self.paintings = name, licence, dict(paintings)
-        self.edits = tuple(paintings)
+        self.name, self.licence, self.moves = name, licence, dict(moves)
+        self.edits = tuple(moves)
         self.network, self.landmarks = network, landmarks
         self.eval().requires_grad_(False)
 
     def only(self, edits: Sequence[str]) -> "SpadeEditor":
         """The same network, asked for these of its edits."""
-        chosen = {edit: self.paintings[edit] for edit in edits}
+        chosen = {edit: self.moves[edit] for edit in edits}
         return SpadeEditor(self.name, self.licence, self.network, self.landmarks, chosen)
 
     def forward(self, faces: Tensor) -> Tensor:
         count, edits, pictures = len(faces), len(self.edits), 2 * faces - 1
-        points, own = portrait_points(self.landmarks, faces.detach()), self.network.codes(pictures)
-        lent = self.network.style.to(own).expand_as(own)
-        paintings = self.paintings.values()
-        codes = torch.stack([lent if painting.restyled else own for painting in paintings], dim=1).flatten(0, 1)
-        asked = torch.stack([moved(points, painting.move) for painting in paintings], dim=1).flatten(0, 1)
+        points, codes = portrait_points(self.landmarks, faces.detach()), self.network.codes(pictures)
+        asked = torch.stack([moved(points, move) for move in self.moves.values()], dim=1).flatten(0, 1)
         before, masks = (face_masks(drawn, faces.shape[-1]).to(pictures.dtype) for drawn in (points, asked))
-        repeated, before = (of_face.repeat_interleave(edits, 0) for of_face in (pictures, before))  # (N E, ..., s, s)
-        results: Tensor = self.network(codes, with_colours(repeated, masks, before))
+        repeated = (of_face.repeat_interleave(edits, 0) for of_face in (codes, pictures, before))  # (N E, ...)
+        codes, pictures, before = repeated
+        results: Tensor = self.network(codes, with_colours(pictures, masks, before))
         return results.view(count, edits, *results.shape[1:])
 
     def distance(self, results: Tensor, clean: Tensor) -> Tensor:
         return l2(results, clean)
 
 
+@surrogates.register("spade")
 def load_spade(device: torch.device) -> SpadeEditor:
     """The SPADE of models/. Raises WeightsError where its file is missing, altered or does not fit exactly."""
     network = load_network(SpadeNet, "spade", "the SPADE editor")

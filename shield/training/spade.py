@@ -24,7 +24,6 @@ from shield.surrogates.spade import (
     SIZE,
     WIDEST,
     WIDTH,
-    Painting,
     SpadeEditor,
     SpadeNet,
     portrait_points,
@@ -40,7 +39,6 @@ from shield.weights import manifest
 READER = "mobilefacenet"  # of whom a picture shows; dlib is not asked, so that it can judge
 FURTHEST = (0.35, 0.16, 0.12)  # as edits move landmarks: opening, smile and brows of a Move
 NARROW = -4.0  # the logarithm of a code's variance at the start
-REMEMBERED = 0.01  # how fast the style that is lent follows the mean of all styles
 
 
 @dataclass(frozen=True)
@@ -71,9 +69,8 @@ class SpadeTraining(PairTraining):
         self.reader = load_recogniser(manifest()[READER], device)
         self.landmarks = load_landmarks().to(device)
         self.points = self._points()
-        self.editor = SpadeEditor(
-            "spade", "not shipped", self.average, self.landmarks, {"redrawn": Painting(), **EDITS}
-        )
+        moves = {"redrawn": Move(), **EDITS}
+        self.editor = SpadeEditor("spade", "not shipped", self.average, self.landmarks, moves)
 
     def _points(self, batch: int = 256) -> Tensor:
         """The landmarks of every face, (N, 68, 2)."""
@@ -95,8 +92,6 @@ class SpadeTraining(PairTraining):
         mean, spread = (part.float() for part in self.generator.encoder(pairs.photos))
         noise = self.sent(torch.randn(mean.shape, generator=self.random))
         made = self.generator(mean + noise * (spread / 2).exp(), pairs.asked)
-        with torch.no_grad():
-            self.generator.style.lerp_(mean.mean(0), REMEMBERED)
         divergence = (mean.square() + spread.exp() - 1 - spread).mean() / 2
         return made, {"divergence": self.recipe.divergence * divergence}
 

@@ -5,6 +5,7 @@ which knows the photo as it was. Garbage is what differs from the same edit of t
 (l2_mask, Huang et al. 2022, arXiv 2105.10872).
 """
 
+import math
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Protocol
@@ -22,6 +23,9 @@ from shield.surrogates import Surrogate, ganimation, load_surrogate
 from shield.surrogates.recognisers import JUDGE
 
 GARBAGE = 0.05  # l2_mask above which an edit is none of that face any more
+AS_IT_WAS = math.nan
+# As GANimation's, to which SPADE adds one.
+EXPRESSIONS = ganimation.EDITS | {"raised brows": (AS_IT_WAS, AS_IT_WAS, 1.5, AS_IT_WAS)}
 ON_THE_WAY = 0.2  # to an expression: what counts as read; landmarks of an unedited face stay far below it
 
 
@@ -53,7 +57,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Expression:
-    """A face on its way to an expression, the measures of which are ``target``."""
+    """A face on its way to an expression, the measures of which are ``target``: those that are to change."""
 
     target: tuple[float, ...]
 
@@ -61,7 +65,8 @@ class Expression:
         return judges.expression(pictures, face)
 
     def done(self, before: Tensor, after: Tensor) -> Tensor:
-        return progress(before, after, torch.tensor(self.target).to(before)) >= ON_THE_WAY
+        target = torch.tensor(self.target).to(before)
+        return progress(before, after, torch.where(target.isnan(), before, target)) >= ON_THE_WAY
 
 
 class Judges:
@@ -136,8 +141,8 @@ def reading_of(edit: str) -> Reading | None:
 
     All of the words have to be known: half of an edit is none.
     """
-    if edit in ganimation.EDITS:
-        return Expression(ganimation.EDITS[edit])
+    if edit in EXPRESSIONS:
+        return Expression(EXPRESSIONS[edit])
     words = tuple(word.strip().lower().replace("_", " ") for word in edit.split(","))
     return Words(words) if WORDS.issuperset(words) else None
 
