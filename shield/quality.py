@@ -7,7 +7,6 @@ test faces and of portraits. Only faces that are not yet what is asked for count
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,11 +17,11 @@ from shield.faces import detect, warp, whole_picture
 from shield.faces.attributes import ATTRIBUTES, AttributeNet, described, load_attributes
 from shield.faces.expression import MEASURES, NOTICEABLE, conditions
 from shield.faces.landmarks import load_landmarks, portrait_landmarks
+from shield.faces.masks import Move
 from shield.lpips import load_lpips
 from shield.photo import read, to_tensor
-from shield.surrogates import Surrogate, cyclegan, ganimation, load_surrogate, spade, stargan
-from shield.surrogates.published import Editor
-from shield.surrogates.spade import SpadeEditor
+from shield.surrogates import cyclegan, ganimation, load_surrogate, stargan
+from shield.surrogates.published import Editor, spade
 from shield.torch_state import own_torch_state
 from shield.training.data import SOURCES, FaceSet, load_faces
 
@@ -112,9 +111,9 @@ def _accuracy(test: FaceSet) -> list[Quality]:
     return figures
 
 
-def _editor(name: str) -> Surrogate:
+def _editor(name: str) -> Editor:
     editor = load_surrogate(name, CPU)
-    if editor.edits not in QUESTIONS:
+    if not isinstance(editor, Editor) or editor.edits not in QUESTIONS:
         raise InputError(f"{name!r} cannot be evaluated: there are judges for the manipulators of models/ only.")
     return editor
 
@@ -133,7 +132,7 @@ def _framed(folder: Path) -> Tensor:
     return torch.cat(crops)
 
 
-def _judged(model: Surrogate, title: str, faces: Tensor, labels: Tensor) -> Iterator[Quality]:
+def _judged(model: Editor, title: str, faces: Tensor, labels: Tensor) -> Iterator[Quality]:
     real, made, back = _features(faces), [], []
     for question in QUESTIONS[model.edits](model, faces, labels):
         if len(question.faces) == 0:  # every face is that already
@@ -243,14 +242,10 @@ def _about_expressions(model: Editor, faces: Tensor, labels: Tensor) -> Iterator
         yield Question(name, faces, asked, own, _moved(target))
 
 
-def _about_paintings(model: SpadeEditor, faces: Tensor, labels: Tensor) -> Iterator[Question]:
-    for name, move in spade.EDITS.items():
-        edit = _painted(model.only([name]))
-        yield Question(name, faces, edit, None, _further(torch.tensor(move.conditions)))
-
-
-def _painted(model: Surrogate) -> Edit:
-    return lambda faces: torch.cat([(model(part)[:, 0] + 1) / 2 for part in faces.split(BATCH)])
+def _about_paintings(model: Editor, faces: Tensor, labels: Tensor) -> Iterator[Question]:
+    for name, vector in spade.EDITS.items():
+        asked = _conditioned(model, torch.tensor(vector).expand(len(faces), -1))
+        yield Question(name, faces, asked, None, _further(torch.tensor(Move(*vector).conditions)))
 
 
 def _further(way: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
@@ -263,7 +258,7 @@ def _further(way: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     return answers
 
 
-QUESTIONS: dict[tuple[str, ...], Callable[[Any, Tensor, Tensor], Iterator[Question]]] = {
+QUESTIONS: dict[tuple[str, ...], Callable[[Editor, Tensor, Tensor], Iterator[Question]]] = {
     tuple(stargan.EDITS): _about_attributes,
     tuple(ganimation.EDITS): _about_expressions,
     tuple(cyclegan.EDITS): _about_sex,

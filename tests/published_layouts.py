@@ -12,6 +12,10 @@ from test_surrogates import published_layout
 from torch import Tensor
 from torch.nn import functional as F
 
+from shield.faces.landmarks import load_landmarks
+from shield.faces.masks import Move, face_masks, moved
+from shield.surrogates.published.spade import portrait_points, with_colours
+
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
 Tensors = Mapping[str, Tensor]
@@ -100,6 +104,56 @@ def attgan(width: int = 64, attributes: int = 13, injections: int = 0) -> Shapes
     return with_statistics(shapes)
 
 
+def spade(width: int = 64, classes: int = 10, plain: bool = False) -> Shapes:
+    """Generator and encoder in one file; ``plain``: without the spectral norm that published files have."""
+    shapes: Shapes = {}
+    hidden = 2 * width
+
+    def convolution(key: str, outputs: int, inputs: int, kernel: int = 3, bias: bool = True) -> None:
+        shapes[f"{key}.weight"] = (outputs, inputs, kernel, kernel)
+        if bias:
+            shapes[f"{key}.bias"] = (outputs,)
+
+    def spectral(key: str, outputs: int, inputs: int, kernel: int = 3, bias: bool = True) -> None:
+        convolution(key, outputs, inputs, kernel, bias)
+        if not plain:
+            shapes[f"{key}.weight_orig"] = shapes.pop(f"{key}.weight")
+            shapes[f"{key}.weight_u"], shapes[f"{key}.weight_v"] = (outputs,), (inputs * kernel**2,)
+
+    def norm(key: str, channels: int) -> None:
+        shapes[f"{key}.param_free_norm.running_mean"] = shapes[f"{key}.param_free_norm.running_var"] = (channels,)
+        shapes[f"{key}.param_free_norm.num_batches_tracked"] = ()
+        convolution(f"{key}.mlp_shared.0", hidden, classes)
+        convolution(f"{key}.mlp_gamma", channels, hidden)
+        convolution(f"{key}.mlp_beta", channels, hidden)
+
+    wide = 16 * width
+    shapes["painter.fc.weight"], shapes["painter.fc.bias"] = (wide * 16, 256), (wide * 16,)
+    for name, inputs, outputs in spade_blocks(width):
+        key, middle = f"painter.{name}", min(inputs, outputs)
+        spectral(f"{key}.conv_0", middle, inputs)
+        spectral(f"{key}.conv_1", outputs, middle)
+        norm(f"{key}.norm_0", inputs)
+        norm(f"{key}.norm_1", middle)
+        if inputs != outputs:
+            spectral(f"{key}.conv_s", outputs, inputs, 1, bias=False)
+            norm(f"{key}.norm_s", inputs)
+    convolution("painter.conv_img", 3, width)
+    for number, (inputs, outputs) in enumerate(((3, 1), (1, 2), (2, 4), (4, 8), (8, 8)), start=1):
+        key, inputs = f"encoder.layer{number}.0", inputs if number == 1 else inputs * width
+        spectral(key, outputs * width, inputs, bias=False)
+    for name in ("fc_mu", "fc_var"):
+        shapes[f"encoder.{name}.weight"], shapes[f"encoder.{name}.bias"] = (256, 8 * width * 16), (256,)
+    return shapes
+
+
+def spade_blocks(width: int) -> list[tuple[str, int, int]]:
+    """Names, inputs and outputs."""
+    wide = 16 * width
+    blocks = [(name, wide, wide) for name in ("head_0", "G_middle_0", "G_middle_1")]
+    return [*blocks, *((f"up_{up}", wide >> up, wide >> (up + 1)) for up in range(4))]
+
+
 def random_weights(shapes: Mapping[str, Shape], seed: int = 0) -> dict[str, Tensor]:
     """Weights that float16 holds exactly and under which no layer falls silent; the statistics are far from neutral."""
     generator = torch.Generator().manual_seed(seed)
@@ -116,6 +170,12 @@ def random_weights(shapes: Mapping[str, Shape], seed: int = 0) -> dict[str, Tens
         else:
             tensors[key] = noise * (1.5 / noise[0].numel()) ** 0.5
     tensors = {key: value.half().float() if value.is_floating_point() else value for key, value in tensors.items()}
+    for key in [key for key in tensors if key.endswith("weight_orig")]:
+        # What spectral norm divides by is a number of W that leaves quotients which float16 holds exactly as well.
+        tensors[key].flatten(1)[1, 2] = 2
+        weight = key.removesuffix("_orig")
+        for part, place in (("_u", 1), ("_v", 2)):
+            tensors[weight + part] = F.one_hot(torch.tensor(place), len(tensors[weight + part])).float()
     for key in tensors:
         if key.startswith("debug"):  # the same module under another name
             tensors[key] = tensors["main." + key.partition(".")[2]]
@@ -226,6 +286,48 @@ def attgan_results(tensors: Tensors, faces: Tensor, conditions: Tensor) -> Tenso
     return F.conv_transpose2d(x, weight, bias, stride=2, padding=1).tanh()
 
 
+def spade_results(tensors: Tensors, faces: Tensor, conditions: Tensor) -> Tensor:
+    def convolved(x: Tensor, key: str, stride: int = 1) -> Tensor:
+        if f"{key}.weight" in tensors:
+            weight = tensors[f"{key}.weight"]
+        else:
+            whole = tensors[f"{key}.weight_orig"]
+            weight = whole / torch.einsum(
+                "o,oi,i->", tensors[f"{key}.weight_u"], whole.flatten(1), tensors[f"{key}.weight_v"]
+            )
+        return F.conv2d(x, weight, tensors.get(f"{key}.bias"), stride, padding=weight.shape[-1] // 2)
+
+    def normal(x: Tensor, key: str, labels: Tensor) -> Tensor:
+        mean, variance = (tensors[f"{key}.param_free_norm.running_{what}"] for what in ("mean", "var"))
+        plain = (x - mean[:, None, None]) / (variance[:, None, None] + 1e-5).sqrt()
+        shared = F.relu(convolved(labels, f"{key}.mlp_shared.0"))
+        return plain * (1 + convolved(shared, f"{key}.mlp_gamma")) + convolved(shared, f"{key}.mlp_beta")
+
+    def leaky(x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, 0.2 * x)
+
+    points = portrait_points(load_landmarks(), faces / 2 + 0.5)
+    opening, smile, brows = conditions[0].tolist()
+    before, masks = (face_masks(moved(points, move), 128) for move in (Move(), Move(opening, smile, brows)))
+    asked = with_colours(faces, masks, before)
+    x = faces
+    for number in range(1, 6):
+        x = leaky(F.instance_norm(convolved(x, f"encoder.layer{number}.0", stride=2)))
+    codes = F.linear(x.flatten(1), tensors["encoder.fc_mu.weight"], tensors["encoder.fc_mu.bias"])
+    x = F.linear(codes, tensors["painter.fc.weight"], tensors["painter.fc.bias"]).view(len(faces), -1, 4, 4)
+    for name in ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3"):
+        key = f"painter.{name}"
+        if name not in ("head_0", "G_middle_1"):  # which come at the size of the block before, as published
+            x = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        labels = asked[:, :, :: 128 // x.shape[2], :: 128 // x.shape[3]]
+        y = convolved(leaky(normal(x, f"{key}.norm_0", labels)), f"{key}.conv_0")
+        y = convolved(leaky(normal(y, f"{key}.norm_1", labels)), f"{key}.conv_1")
+        if f"{key}.norm_s.mlp_beta.bias" in tensors:
+            x = convolved(normal(x, f"{key}.norm_s", labels), f"{key}.conv_s")
+        x = x + y
+    return convolved(leaky(x), "painter.conv_img").tanh()
+
+
 @dataclass(frozen=True)
 class Published:
     """One published layout at a width of its choice, and what it computes."""
@@ -264,4 +366,6 @@ PUBLISHED = {
     },
     "attgan": Published("attgan", attgan, attgan_results),
     "attgan, injected": Published("attgan", lambda width: attgan(width, injections=1), attgan_results),
+    "spade": Published("spade", spade, spade_results, size=128),
+    "spade, plain": Published("spade", partial(spade, plain=True), spade_results, size=128),
 }

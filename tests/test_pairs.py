@@ -18,8 +18,8 @@ from shield.faces.templates import PORTRAIT_POINTS
 from shield.surrogates.pix2pixhd import CONDITIONED, EDITS, ConditionedResNet, condition_maps
 from shield.surrogates.promises import check_promises
 from shield.surrogates.published.family import Editor, fit
-from shield.surrogates.spade import EDITS as MOVES
-from shield.surrogates.spade import MAP, SIZE, SpadeEditor, SpadeNet, portrait_points, with_colours
+from shield.surrogates.published.spade import EDITS as MOVES
+from shield.surrogates.published.spade import SIZE, SPADE, SpadeNet, portrait_points, with_colours
 from shield.training.data import FaceSet
 from shield.training.loop import train
 from shield.training.pairs import PairCritics, PairTraining, fooled, taught, unmatched
@@ -150,28 +150,11 @@ def test_pix2pixhd_hears_its_conditions() -> None:
         network(faces)
 
 
-def test_spade_keeps_the_published_layout() -> None:
-    state = SpadeNet(*SIZES).state_dict()
-    shapes = {key: tuple(value.shape) for key, value in state.items()}
-    blocks = ["head_0", "G_middle_0", "G_middle_1", *(f"up_{number}" for number in range(4))]
-    assert {key.split(".")[1] for key in state if key.startswith("generator.")} == {"fc", "conv_img", *blocks}
-    assert {key.split(".")[1] for key in state if key.startswith("encoder.")} == {
-        "fc_mu",
-        "fc_var",
-        *(f"layer{number}" for number in range(1, 6)),
-    }
-    assert shapes["generator.fc.weight"] == (16 * 16, 256) and shapes["generator.conv_img.weight"] == (3, 4, 3, 3)
-    assert shapes["generator.up_3.norm_s.mlp_shared.0.weight"] == (4, MAP, 3, 3)
-    assert shapes["generator.up_3.norm_1.mlp_gamma.weight"] == shapes["generator.up_3.norm_1.mlp_beta.weight"]
-    assert shapes["generator.up_3.conv_s.weight"] == (4, 8, 1, 1) and "generator.up_3.conv_s.bias" not in shapes
-    assert "generator.head_0.conv_s.weight" not in shapes and "encoder.layer1.0.bias" not in shapes
-    assert shapes["encoder.fc_mu.weight"] == (256, 32 * 16)
-
-
-def spade_editor() -> SpadeEditor:
+def spade_editor() -> Editor:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return SpadeEditor("tiny", "none", SpadeNet(*SIZES), load_landmarks(), MOVES)
+        network = SpadeNet(*SIZES)
+    return Editor("tiny", "none", SPADE.framing, network, MOVES, SIZE)
 
 
 def photo_editor() -> Editor:
@@ -194,12 +177,10 @@ def test_the_editors_keep_what_surrogates_promise(editor: Any) -> None:
 
 
 def test_spades_gradient_reaches_the_faces_through_the_style() -> None:
-    editor, faces = spade_editor().only(["smile"]), smooth(1).requires_grad_()
-    codes = editor.network.codes(2 * faces - 1)
+    network, faces = SpadeNet(*SIZES).eval(), smooth(1).requires_grad_()
+    (codes, _), points = network.encoder(2 * faces - 1), portrait_points(load_landmarks(), faces)
     (gradient,) = torch.autograd.grad(codes.square().sum(), faces)
-    assert gradient.abs().sum() > 0
-    masks = face_masks(portrait_points(editor.landmarks, faces.detach()), SIZE)
-    assert not masks.requires_grad
+    assert gradient.abs().sum() > 0 and not points.requires_grad
 
 
 def test_a_move_is_what_the_measures_of_an_expression_say_of_it() -> None:

@@ -31,15 +31,16 @@ LIFT = 0.6  # of the way that the mouth's corners go outwards, they go up
 class Move:
     """A change of expression, in distances between the eyes' centres.
 
-    ``opening``: of the mouth; ``smile``: how far each of its corners goes outwards; ``brows``: how far they rise.
+    ``opening``: of the mouth; ``smile``: how far each of its corners goes outwards; ``brows``: how far they rise. A
+    number each, or one per face, (N, 1).
     """
 
-    opening: float = 0.0
-    smile: float = 0.0
-    brows: float = 0.0
+    opening: float | Tensor = 0.0
+    smile: float | Tensor = 0.0
+    brows: float | Tensor = 0.0
 
     @property
-    def conditions(self) -> tuple[float, ...]:
+    def conditions(self) -> tuple[float | Tensor, ...]:
         """How an expression's measures change, as conditions: one of each of ``shield.faces.expression.MEASURES``."""
         lengths = self.opening, 2 * self.smile, self.brows, 0.0
         return tuple(length / (2 * deviation) for length, deviation in zip(lengths, DEVIATION, strict=True))

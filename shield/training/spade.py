@@ -15,20 +15,21 @@ from shield.faces.landmarks import load_landmarks
 from shield.faces.masks import Move, face_masks, moved
 from shield.faces.templates import PORTRAIT
 from shield.frames import FRAMES
-from shield.surrogates.recognisers.recogniser import load_recogniser
-from shield.surrogates.spade import (
+from shield.surrogates.published import Editor
+from shield.surrogates.published.spade import (
     EDITS,
     ENCODER_WIDTH,
     HIDDEN,
     MAP,
     SIZE,
+    SPADE,
     WIDEST,
     WIDTH,
-    SpadeEditor,
     SpadeNet,
     portrait_points,
     with_colours,
 )
+from shield.surrogates.recognisers.recogniser import load_recogniser
 from shield.training.adversarial import Losses
 from shield.training.data import FaceSet
 from shield.training.framing import between, reframed
@@ -69,8 +70,8 @@ class SpadeTraining(PairTraining):
         self.reader = load_recogniser(manifest()[READER], device)
         self.landmarks = load_landmarks().to(device)
         self.points = self._points()
-        moves = {"redrawn": Move(), **EDITS}
-        self.editor = SpadeEditor("spade", "not shipped", self.average, self.landmarks, moves)
+        edits = {"redrawn": (0, 0, 0), **EDITS}
+        self.editor = Editor("spade", "not shipped", SPADE.framing, self.average, edits, SIZE).to(device)
 
     def _points(self, batch: int = 256) -> Tensor:
         """The landmarks of every face, (N, 68, 2)."""
@@ -91,7 +92,7 @@ class SpadeTraining(PairTraining):
     def make(self, pairs: Pairs) -> tuple[Tensor, Losses]:
         mean, spread = (part.float() for part in self.generator.encoder(pairs.photos))
         noise = self.sent(torch.randn(mean.shape, generator=self.random))
-        made = self.generator(mean + noise * (spread / 2).exp(), pairs.asked)
+        made: Tensor = self.generator.painter(mean + noise * (spread / 2).exp(), pairs.asked)
         divergence = (mean.square() + spread.exp() - 1 - spread).mean() / 2
         return made, {"divergence": self.recipe.divergence * divergence}
 

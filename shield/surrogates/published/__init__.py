@@ -1,6 +1,6 @@
 """Published networks: how their authors' files become surrogates. One file and one word here each."""
 
-from shield.surrogates.published import aggan, attgan, cyclegan, ganimation, pix2pixhd, stargan
+from shield.surrogates.published import aggan, attgan, cyclegan, ganimation, pix2pixhd, spade, stargan
 from shield.surrogates.published.checkpoint import Checkpoint, read_checkpoint
 from shield.surrogates.published.family import LARGEST_SIZE, SMALLEST_SIZE, Editor, Family, families, fit
 
@@ -18,5 +18,6 @@ __all__ = [
     "ganimation",
     "pix2pixhd",
     "read_checkpoint",
+    "spade",
     "stargan",
 ]

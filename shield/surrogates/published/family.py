@@ -18,6 +18,7 @@ Tensors = Mapping[str, Tensor]
 LEFT_OUT = ("debug", "preprocessing")  # modules of a file that repeat others or only prepare pictures
 STATISTICS = ("running_mean", "running_var")
 COUNTERS = ("num_batches_tracked", "n_averaged")  # of normalisation and of smoothing
+ORIGINAL = "weight_orig"  # under spectral norm
 SMALLEST_SIZE, LARGEST_SIZE = 32, 1024  # px: of the pictures that an imported network is given
 
 
@@ -68,18 +69,38 @@ class Family:
     def cleaned(self, tensors: Tensors) -> dict[str, Tensor]:
         """The tensors of a file that the network is loaded from.
 
-        InstanceNorm works on the picture's own statistics, so that those of a file go; BatchNorm keeps them.
+        InstanceNorm works on the picture's own statistics, so that those of a file go; BatchNorm keeps them. A weight
+        under spectral norm (Miyato et al. 2018, arXiv 1802.05957) becomes the one that counts.
         """
         unwanted = COUNTERS if self.statistics else COUNTERS + STATISTICS
         return {
             self._own_name(key): value
-            for key, value in tensors.items()
+            for key, value in without_spectral_norm(tensors).items()
             if not key.startswith(LEFT_OUT) and key.rpartition(".")[2] not in unwanted
         }
 
     def _own_name(self, key: str) -> str:
         module, dot, rest = key.partition(".")
         return self.renamed.get(module, module) + dot + rest
+
+
+def without_spectral_norm(tensors: Tensors) -> dict[str, Tensor]:
+    """The tensors with W / (u . W v) as ``weight`` where they hold ``weight_orig`` (W), ``weight_u`` and ``weight_v``.
+
+    W counts as a matrix of (outputs, everything else). What does not fit together stays as it is.
+    """
+    result = dict(tensors)
+    for key in [key for key in tensors if key.endswith(ORIGINAL)]:
+        weight = key.removesuffix("_orig")
+        whole, u, v = tensors[key].float(), tensors.get(weight + "_u"), tensors.get(weight + "_v")
+        if u is None or v is None or whole.dim() < 2:
+            continue
+        if u.numel() != len(whole) or v.numel() * len(whole) != whole.numel():
+            continue
+        for part in ("_orig", "_u", "_v"):
+            del result[weight + part]
+        result[weight] = whole / (u.float().flatten() @ whole.flatten(1) @ v.float().flatten())
+    return result
 
 
 families: Registry[Family] = Registry("family of published networks")
@@ -106,6 +127,10 @@ class Editor(nn.Module):
         vectors = {edit: self.conditions[self.edits.index(edit)].tolist() for edit in edits}
         editor = Editor(self.name, self.licence, self.framing, self.network, vectors, self.size)
         return editor.to(self.conditions.device)
+
+    def train(self, mode: bool = True) -> "Editor":
+        """Stays in evaluation mode: a surrogate is asked and never taught."""
+        return super().train(False)
 
     def forward(self, faces: Tensor) -> Tensor:
         count, edits = len(faces), len(self.edits)
