@@ -9,13 +9,27 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import shield
 from shield.bench import app
-from shield.bench.experiments import Case, Row, Setting, cmua, experiments, families, proactive, ruiz, strengths, wang
+from shield.bench.experiments import (
+    Case,
+    Row,
+    Setting,
+    cmua,
+    experiments,
+    families,
+    leave_one_out,
+    proactive,
+    ruiz,
+    strengths,
+    wang,
+)
 from shield.bench.experiments.experiment import per_photo
 from shield.bench.run import Files, load, run
+from shield.detection.network import DetectorNet
 from shield.surrogates import load_surrogate
 from shield.verify import EXACT, HELD
 
@@ -317,3 +331,31 @@ def test_the_detectors_precision_is_measured_by_generator(shared: Path, monkeypa
     assert 0 <= float(row["precision"]) <= 1 and row["learned"] and row["faces"] == 12
     assert not cases["stylegan"].measure()[0]["learned"]
     assert {*experiments["wang"].published[0]} <= {*row}
+
+
+# Leave one out
+
+
+def test_a_detector_is_asked_of_every_maker_and_first_of_the_one_left_out(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leave_one_out, "FILES", ("none",))
+    monkeypatch.setattr(leave_one_out, "makers", {name: leave_one_out.makers[name] for name in ("stargan", "biggan")})
+    folder = tmp_path / "detector-without-biggan"
+    folder.mkdir()
+    save_file(DetectorNet().state_dict(), folder / "weights.safetensors")
+    experiment, setting = experiments["leave_one_out"], Setting(faces=shared / "data" / "faces", count=4)
+    with pytest.raises(shield.InputError, match="--trainings"):
+        next(iter(experiment.cases(setting)))
+    cases = {case.name: case for case in experiment.cases(replace(setting, trainings=tmp_path))}
+    assert list(cases) == ["stargan", "biggan"] and cases["stargan"].photo is None
+    with pytest.raises(shield.InputError, match="shield train detector-without-stargan --out"):
+        cases["stargan"].measure()
+    rows = cases["biggan"].measure()
+    assert [(row["maker"], row["without"]) for row in rows] == [("stargan", "biggan"), ("biggan", "biggan")]
+    lines = {line["maker"]: line for line in experiment.table(rows)}
+    assert lines["biggan"]["taught"] is None and lines["stargan"]["left out"] is None
+    assert lines["mean"]["left out"] == lines["biggan"]["left out"] == rows[1]["precision"]
+    (folder / "weights.safetensors").write_bytes(b"no")
+    with pytest.raises(shield.InputError, match="does not hold weights of this network"):
+        cases["biggan"].measure()

@@ -32,8 +32,9 @@ from shield.photo import read, to_levels, to_tensor
 from shield.surrogates import load_surrogates
 from shield.surrogates.published import Editor
 from shield.training.data import SOURCES, FaceSet, levels_of, load_faces
-from shield.training.detector import HELD_OUT, REAL, real_rows
+from shield.training.detector import LEARNED, REAL, real_rows
 from shield.training.hardening import Hardening, changed
+from shield.training.makers import makers
 
 CPU = torch.device("cpu")
 BATCH = 25
@@ -76,7 +77,18 @@ def chosen(data: FaceSet, rows: Tensor, count: int, skip: int = 0, seed: int = 0
 def made_by(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
     """What a generator makes of faces, each with one of its edits."""
     made = _in_batches(editor.network, editor, faces, seed)
-    return Faces(editor.name, True, made, held_out=editor.name in HELD_OUT)
+    return Faces(editor.name, True, made, held_out=editor.name not in LEARNED)
+
+
+@torch.no_grad()
+def compared(name: str, test: FaceSet, count: int, seed: int = 0) -> tuple[Faces, Faces]:
+    """Photographed test faces, ``count`` of every source, as those of a maker compare with them, and those."""
+    maker, random = makers[name](test), torch.Generator().manual_seed(seed)
+    photographs = torch.cat([kind.faces for kind in chosen(test, torch.arange(len(test)), count)])
+    faces = (photographs.float() / 127.5 - 1).split(1)
+    real, made = (maker.partner(face) for face in faces), (maker.made(face, random) for face in faces)
+    kinds = Faces("real", False, levels_of(torch.cat([*real]))), Faces(name, True, levels_of(torch.cat([*made])))
+    return kinds[0], replace(kinds[1], held_out=name not in LEARNED)
 
 
 def protected_from(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
@@ -100,7 +112,7 @@ def _in_batches(make: Callable[[Tensor, Tensor], Tensor], editor: Editor, faces:
 def editors() -> list[Editor]:
     """The generators of faces, those that the detector learned from first."""
     parts = [part for part in load_surrogates(CPU) if isinstance(part, Editor)]
-    return sorted(parts, key=lambda part: part.name in HELD_OUT)
+    return sorted(parts, key=lambda part: part.name not in LEARNED)
 
 
 @torch.no_grad()
@@ -201,7 +213,7 @@ def calibrate(data: FaceSet, count: int) -> None:
         low, high = np.quantile(scores, (0.25, 0.75))
         console.print(f"{name}: threshold {np.quantile(scores, 1 - ALARMS):.3f}, spread {high - low:.3f}")
     real, untouched = real[::FEWER], untouched[::FEWER]
-    teachers = [editor for editor in editors() if editor.name not in HELD_OUT]
+    teachers = [editor for editor in editors() if editor.name in LEARNED]
     kinds = [Faces("real", False, real), *(made_by(editor, real) for editor in teachers)]
     kinds += [protected_from(editor, real[::4]) for editor in editors()]
     features, made = _features(detector, kinds)

@@ -199,6 +199,7 @@ def main(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the results that are there.")] = False,
     faces: Annotated[Path | None, typer.Option(help="The face archives of training.")] = None,
     count: Annotated[int, typer.Option(help="Faces of every source of them.")] = Setting().count,
+    trainings: Annotated[Path | None, typer.Option(help="A folder per recipe trained for it.")] = None,
     every: Annotated[int, typer.Option(help="One photo in so many, by name.")] = 1,
     preset: Annotated[str, typer.Option()] = "balanced",
     steps: Annotated[int, typer.Option()] = Recipe().steps,
@@ -215,7 +216,7 @@ def main(
     torch.set_num_threads(threads)
     try:
         recipe = Recipe(format="png", steps=steps, seed=seed, device=device).with_preset(preset)
-        setting = Setting(photos_in(folder)[::every] if folder else [], faces, count, recipe)
+        setting = Setting(photos_in(folder)[::every] if folder else [], faces, count, recipe, trainings)
         part = experiments[experiment]
         done = run(part, experiment, setting, out, resume, console)
     except (InputError, RecipeError) as error:

@@ -1,11 +1,12 @@
-"""The detector's training: real faces against what the manipulators make of the very same faces (Wang et al. 2020).
+"""The detector's training: real faces against made ones, of the very same faces where they are made of any.
 
-Whole generators stay out, so that there is something unseen to test on, and so do the synthetic faces: they are fakes
-of another kind, and no example of real ones.
+After Wang et al. 2020 (arXiv 1912.11035). Whole makers stay out, so that there is something unseen to test on: of the
+detector that ships all but those that it learned from, of the others one each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,15 +14,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shield.detection.network import DetectorNet
-from shield.surrogates import load_surrogates
-from shield.surrogates.published import Editor
 from shield.training.data import SOURCES, FaceSet
 from shield.training.fakes import Fakes
 from shield.training.histories import with_history
 from shield.training.loop import on_processor, recipes
+from shield.training.makers import Maker, makers
 from shield.training.single import SingleTraining
 
-HELD_OUT = ("cyclegan",)
+LEARNED = ("stargan", "ganimation")  # whose faces the detector of models/ learned from
+WITHOUT = "detector-without-{}"  # recipes, by the maker that is left out
 REAL = ("celeba", "lfw")
 VALIDATION = 10  # one of so many training faces, the last of every source, sets thresholds and is not learned from
 
@@ -54,7 +55,7 @@ def real_rows(data: FaceSet, validation: bool) -> Tensor:
 class DetectorTraining(SingleTraining):
     """A classifier of real and made faces, as much as possible of whose history is shared."""
 
-    def __init__(self, recipe: DetectorRecipe, data: FaceSet, autocast: bool, teachers: Sequence[Editor]) -> None:
+    def __init__(self, recipe: DetectorRecipe, data: FaceSet, autocast: bool, teachers: Sequence[Maker]) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.data, self.autocast, self.teachers = recipe, data, autocast, teachers
         self._gather(recipe.seed)
@@ -115,11 +116,22 @@ class DetectorTraining(SingleTraining):
         self._gather(state["seed"])
 
 
+def taught(names: Iterable[str], data: FaceSet, device: torch.device) -> DetectorTraining:
+    """The recipe as shipped, by these makers."""
+    autocast = on_processor(device)
+    return DetectorTraining(DetectorRecipe(), data, autocast, [makers[name](data) for name in names])
+
+
 @recipes.register("detector")
 def detector(data: FaceSet, device: torch.device) -> DetectorTraining:
-    """The recipe as shipped: every editor of faces teaches, imported ones included, but those held out."""
-    autocast = on_processor(device)
-    side = data.faces.shape[-1]
-    parts = (part for part in load_surrogates(device) if part.name not in HELD_OUT)
-    teachers = [part for part in parts if isinstance(part, Editor) and part.size == side]
-    return DetectorTraining(DetectorRecipe(), data, autocast, teachers)
+    """The detector of models/."""
+    return taught(LEARNED, data, device)
+
+
+def without(name: str, data: FaceSet, device: torch.device) -> DetectorTraining:
+    """A detector that every maker but one teaches."""
+    return taught([other for other in makers if other != name], data, device)
+
+
+for _name in makers:
+    recipes.register(WITHOUT.format(_name))(partial(without, _name))

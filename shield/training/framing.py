@@ -29,8 +29,11 @@ def around(frame: Tensor, count: int, random: Generator, mirrored: bool = True) 
     return matrices
 
 
-def reframed(pictures: Tensor, matrices: Tensor, size: int) -> Tensor:
-    """Pictures (N, 3, s, s) in the frames of matrices (N, 2, 3) or one (2, 3) for all: (N, 3, size, size)."""
+def reframed(pictures: Tensor, matrices: Tensor, size: int, padding: str = "reflection") -> Tensor:
+    """Pictures (N, 3, s, s) in the frames of matrices (N, 2, 3) or one (2, 3) for all: (N, 3, size, size).
+
+    ``padding``: what is seen beside a picture, as ``grid_sample`` calls it.
+    """
     matrices = matrices.to(pictures).expand(len(pictures), 2, 3)
     grid = F.affine_grid(matrices, [len(pictures), 3, size, size], align_corners=False)
-    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+    return F.grid_sample(pictures, grid, padding_mode=padding, align_corners=False)

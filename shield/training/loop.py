@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from shield.device import computes_bfloat16
 from shield.errors import InputError, RecipeError
 from shield.registry import Registry
 from shield.training.data import FaceSet
 
+Network = TypeVar("Network", bound=nn.Module)
 Report = Callable[[int, int, dict[str, float], float], None]  # step, steps, losses, seconds left
 
 
@@ -99,6 +100,15 @@ def train(
             saved = now
     _save(training, step, out, samples)
     return step
+
+
+def trained(network: Network, weights: Path) -> Network:
+    """The network with the weights that a training left, frozen. Raises InputError where they are others."""
+    try:
+        network.load_state_dict(load_file(weights))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{weights} does not hold weights of this network ({error}).") from error
+    return network.float().eval().requires_grad_(False)
 
 
 def _begin_with(training: Training, weights: Path) -> int:

@@ -1,6 +1,6 @@
 """Experiments: protocols of papers and shield's own. One file and one name each."""
 
-from shield.bench.experiments import cmua, families, proactive, ruiz, strengths, wang
+from shield.bench.experiments import cmua, families, leave_one_out, proactive, ruiz, strengths, wang
 from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "cmua",
     "experiments",
     "families",
+    "leave_one_out",
     "proactive",
     "ruiz",
     "strengths",

@@ -22,18 +22,26 @@ class Setting:
 
     ``photos``: files with a face each. ``faces``: the archives of training, for whoever needs many faces, of which
     ``count`` are taken of every source; None where they are not at hand. ``recipe``: of the protection.
+    ``trainings``: a folder with a folder for every recipe that was trained; None where there is none.
     """
 
     photos: Sequence[Path] = ()
     faces: Path | None = None
     count: int = 100
     recipe: Recipe = field(default_factory=lambda: Recipe(format="png"))
+    trainings: Path | None = None
 
     def archives(self) -> Path:
         """The archives. Raises InputError where there are none."""
         if self.faces is None:
             raise InputError("This experiment needs the face archives of training; name their folder with --faces.")
         return self.faces
+
+    def trainings_folder(self) -> Path:
+        """What was trained. Raises InputError where nothing was."""
+        if self.trainings is None:
+            raise InputError("This experiment needs networks that were trained for it; name their folder, --trainings.")
+        return self.trainings
 
 
 @dataclass(frozen=True)

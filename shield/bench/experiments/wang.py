@@ -4,35 +4,17 @@ The paper trains on one generator, with and without blur and JPEG, and tests on 
 from several, which the column ``learned`` tells apart.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from shield.bench.detector import (
-    CPU,
-    FILES,
-    Faces,
-    Scores,
-    average_precision,
-    chosen,
-    editors,
-    found,
-    made_by,
-    network_log_odds,
-)
+from shield.bench.detector import FILES, average_precision, compared, found, network_log_odds
 from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments
 from shield.channels import AS_SAVED
 from shield.detection import Shipped
-from shield.surrogates import load_surrogate
-from shield.surrogates.published import Editor
-from shield.training.data import SOURCES, FaceSet, load_faces
+from shield.training.data import FaceSet, load_faces
+from shield.training.makers import makers
 
-SYNTHETIC, STYLEGAN = "synthetic", "stylegan"  # the archive of generated faces, and what made them
 # Average precision in percent, cut to 224 px, from the authors' repository: trained on ProGAN alone, with blur and
 # JPEG in half and in a tenth of the pictures.
 PUBLISHED = {
@@ -61,25 +43,24 @@ class Wang(Experiment):
 
     def cases(self, setting: Setting) -> Iterator[Case]:
         setting.archives()
-        for name in (*(editor.name for editor in editors()), STYLEGAN):
+        for name in makers:
             yield Case(name, partial(self.measure, name, setting))
 
     def measure(self, name: str, setting: Setting) -> list[Row]:
         """A row per channel."""
-        real = _real(setting.archives(), setting.count)
-        kind, detector = _made(name, real, setting.count), Shipped()
-        rows = list[Row]()
+        real, made = compared(name, unseen_faces(setting.archives()), setting.count)
+        detector, rows = Shipped(), list[Row]()
         for channel in FILES:
-            made = network_log_odds(detector, kind.after(channel))
+            untouched, odds = (network_log_odds(detector, kind.after(channel)) for kind in (real, made))
             rows.append(
                 {
                     "generator": name,
                     "detector": "shield's",
-                    "learned": not kind.held_out,
+                    "learned": not made.held_out,
                     "channel": channel,
-                    "precision": average_precision(real.odds[channel], made),
-                    "accuracy": (found(made) + 1 - found(real.odds[channel])) / 2,
-                    "faces": len(made),
+                    "precision": average_precision(untouched, odds),
+                    "accuracy": (found(odds) + 1 - found(untouched)) / 2,
+                    "faces": len(odds),
                 }
             )
         return rows
@@ -91,26 +72,7 @@ class Wang(Experiment):
 experiments.register("wang")(Wang())
 
 
-@dataclass(frozen=True)
-class Real:
-    """Photographed test faces, uint8 (N, 3, s, s), what the detector says of them by channel, and all test faces."""
-
-    faces: Tensor
-    odds: Mapping[str, Scores]
-    test: FaceSet
-
-
 @cache
-def _real(folder: Path, count: int) -> Real:
-    test, detector = load_faces(folder, "test"), Shipped()
-    kinds = chosen(test, torch.arange(len(test)), count)
-    odds = {it: np.concatenate([network_log_odds(detector, kind.after(it)) for kind in kinds]) for it in FILES}
-    return Real(torch.cat([kind.faces for kind in kinds]), odds, test)
-
-
-def _made(name: str, real: Real, count: int) -> Faces:
-    if name == STYLEGAN:
-        return Faces(name, True, real.test.faces[real.test.source == SOURCES.index(SYNTHETIC)][:count], held_out=True)
-    editor = load_surrogate(name, CPU)
-    assert isinstance(editor, Editor)
-    return made_by(editor, real.faces)
+def unseen_faces(folder: Path) -> FaceSet:
+    """The faces that no training saw."""
+    return load_faces(folder, "test")

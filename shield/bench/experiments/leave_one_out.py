@@ -1,0 +1,73 @@
+"""Detectors that every maker of faces taught but one, and how well each tells the faces of that one.
+
+``shield train detector-without-NAME --out TRAININGS/detector-without-NAME`` makes each of them first.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import torch
+
+from shield.bench.detector import BATCH, FILES, Faces, Scores, average_precision, compared
+from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments, grouped, numbers
+from shield.bench.experiments.wang import unseen_faces
+from shield.detection.network import DetectorNet
+from shield.errors import InputError
+from shield.training.detector import WITHOUT
+from shield.training.loop import trained
+from shield.training.makers import makers
+
+
+class LeaveOneOut(Experiment):
+    """See above."""
+
+    title = "Average precision of detectors by who makes the faces: left out of what teaches them, and taught"
+    paper = ""
+    published = ()
+
+    def cases(self, setting: Setting) -> Iterator[Case]:
+        setting.archives()
+        for name in makers:
+            path = setting.trainings_folder() / WITHOUT.format(name) / "weights.safetensors"
+            yield Case(name, partial(self.measure, name, setting), path if path.exists() else None)
+
+    def measure(self, name: str, setting: Setting) -> list[Row]:
+        """Of the detector without ``name``: a row per maker and channel."""
+        recipe = WITHOUT.format(name)
+        path = setting.trainings_folder() / recipe / "weights.safetensors"
+        if not path.exists():
+            raise InputError(f"There is no {path}; make it with: shield train {recipe} --out {path.parent}.")
+        network, rows = trained(DetectorNet(), path), list[Row]()
+        for maker in makers:
+            real, made = compared(maker, unseen_faces(setting.archives()), setting.count)
+            for channel in FILES:
+                scores = [logits(network, kind, channel) for kind in (real, made)]
+                precision = average_precision(*scores)
+                rows.append({"without": name, "maker": maker, "channel": channel, "precision": precision})
+        return rows
+
+    def table(self, rows: Sequence[Row]) -> list[Row]:
+        """By maker and channel: where it was left out, and the mean over the detectors that it taught."""
+        lines = list[Row]()
+        for (maker, channel), own in grouped(rows, "maker", "channel").items():
+            left_out = numbers([row for row in own if row["without"] == maker], "precision")
+            taught = numbers([row for row in own if row["without"] != maker], "precision")
+            lines.append({"maker": maker, "channel": channel, "left out": _mean(left_out), "taught": _mean(taught)})
+        for (channel,), own in grouped(lines, "channel").items():
+            means = {column: _mean(numbers(own, column)) for column in ("left out", "taught")}
+            lines.append({"maker": "mean", "channel": channel, **means})
+        return lines
+
+
+experiments.register("leave_one_out")(LeaveOneOut())
+
+
+@torch.no_grad()
+def logits(network: DetectorNet, faces: Faces, channel: str) -> Scores:
+    """Of faces after a channel, (N,)."""
+    scores: Scores = torch.cat([network(part) for part in faces.after(channel).split(BATCH)]).double().numpy()
+    return scores
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
