@@ -1,6 +1,6 @@
 """Detectors that every maker of faces taught but one, and how well each tells the faces of that one.
 
-``shield train detector-without-NAME --out TRAININGS/detector-without-NAME`` makes each of them first.
+``shield train detector-without-NAME --data ARCHIVES --out TRAININGS/detector-without-NAME`` makes each of them first.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,9 @@ class LeaveOneOut(Experiment):
         recipe = WITHOUT.format(name)
         path = setting.trainings_folder() / recipe / "weights.safetensors"
         if not path.exists():
-            raise InputError(f"There is no {path}; make it with: shield train {recipe} --out {path.parent}.")
+            raise InputError(
+                f"There is no {path}; make it with: shield train {recipe} --data FACES --out {path.parent}."
+            )
         network, rows = trained(DetectorNet(), path), list[Row]()
         for maker in makers:
             real, made = compared(maker, unseen_faces(setting.archives()), setting.count)
