@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
@@ -331,6 +332,35 @@ def test_the_detectors_precision_is_measured_by_generator(shared: Path, monkeypa
     assert 0 <= float(row["precision"]) <= 1 and row["learned"] and row["faces"] == 12
     assert not cases["stylegan"].measure()[0]["learned"]
     assert {*experiments["wang"].published[0]} <= {*row}
+
+
+# What goes wrong
+
+
+def test_a_photo_without_a_face_costs_its_own_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (200, 200), "gray").save(tmp_path / "plain.png")
+    monkeypatch.setattr(ruiz, "surrogates", ("stargan",))
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["run", "ruiz", str(tmp_path), "--out", str(out)])
+    assert result.exit_code == 1 and "no face" in result.output
+    assert {case.error for case in load(out / "ruiz.jsonl").values()} and (out / "ruiz.md").exists()
+
+
+def test_a_device_without_memory_ends_no_other_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting()
+    monkeypatch.setattr(counting, "measure", lambda name: [{"n": 1.0}] if name == "b" else _full())
+    first, second = run(counting, "counts", Setting(), tmp_path, resume=False)
+    assert first.error == "out of memory" and second.rows == [{"n": 1.0}]
+
+
+def _full() -> list[Row]:
+    raise RuntimeError("out of memory")
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    for words in (["ruiz", str(tmp_path / "none")], ["ruiz", str(tmp_path), "--every", "0"]):
+        result = CliRunner().invoke(app, ["run", *words, "--out", str(tmp_path / "out")])
+        assert result.exit_code == 2 and isinstance(result.exception, SystemExit)
 
 
 # Leave one out

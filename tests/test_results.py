@@ -94,6 +94,7 @@ def test_what_is_stored_is_not_measured_again(tmp_path: Path, monkeypatch: pytes
     other = json.loads(lines[1]) | {"digest": "of another search"}
     store.write_text(f"{lines[0]}\n{json.dumps(other)}\n{lines[1][:40]}")  # as a full disk leaves it
     assert CliRunner().invoke(app, command).exit_code == 0
+    assert CliRunner().invoke(app, command).exit_code == 0
     assert asked[2:] == [("b", "balanced")]
 
 
@@ -121,13 +122,17 @@ def test_a_result_is_a_line_of_json() -> None:
 
 
 def test_weights_that_no_result_depends_on_leave_it_standing(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe, shipped = shield.Recipe(), results.manifest()
+    recipe, shipped = shield.Recipe(), results.weights_in_use()
     digest = results.digest_of(recipe)
 
     def changed(name: str) -> str:
-        entries = shipped | {name: replace(shipped[name], sha256="0" * 64)}
-        monkeypatch.setattr(results, "manifest", lambda: entries)
+        monkeypatch.setattr(results, "weights_in_use", lambda: shipped | {name: "0" * 64})
         return results.digest_of(recipe)
 
     assert changed("biggan") == digest
     assert digest not in {changed(name) for name in (*recipe.surrogates, "sface", "swap")}
+
+
+def test_a_judge_without_a_file_has_a_digest_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "judges", {"sface": None, "one's own": None})
+    assert len(results.digest_of(shield.Recipe())) == 12

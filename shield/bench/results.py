@@ -20,12 +20,12 @@ from shield import PRESETS, BoundError, FaceError, Plan, Recipe, Report, SearchE
 from shield.batch import photos_in
 from shield.bench.frames import written
 from shield.bench.statistics import interval
-from shield.bench.store import kept
+from shield.bench.store import append, kept
 from shield.channels import AS_SAVED, load_channel
 from shield.surrogates import judges
 from shield.verify import EXACT, HELD, NOISE, PROTECTED
 from shield.verify.rows import ORIGINAL, SOCIAL
-from shield.weights import manifest
+from shield.weights import weights_in_use
 
 SENT = (AS_SAVED, "jpeg75", SOCIAL)
 PORTRAITS, PERSONS = "portraits", "LFW's test persons"
@@ -133,7 +133,8 @@ def digest_of(recipe: Recipe) -> str:
     """Of the Recipe and of the weights that its search and the judges ask; after a change of the search itself
     ``store`` has to go.
     """
-    parts = [recipe.settings(), {name: manifest()[name].sha256 for name in (*recipe.searched, *judges, *JUDGES)}]
+    weights = weights_in_use()  # whatever is registered in code has none
+    parts = [recipe.settings(), {name: weights.get(name) for name in (*recipe.searched, *judges, *JUDGES)}]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -250,9 +251,7 @@ def main(
                         continue
                     result = measured(photo, photos, name)
                     results[result.key] = result
-                    store.parent.mkdir(parents=True, exist_ok=True)
-                    with store.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(asdict(result)) + "\n")
+                    append(store, result)
                     console.print(f"{photos} {photo.stem} {name}: {result.error or result.protected}", markup=False)
     for photos in dict.fromkeys(result.photos for result in results.values()):
         console.print(words(results, photos), markup=False, highlight=False, soft_wrap=True)

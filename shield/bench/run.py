@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,13 +21,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from shield import InputError, Recipe, RecipeError, ShieldError
+from shield import InputError, Recipe, ShieldError
 from shield.batch import photos_in
 from shield.bench.experiments import Case, Experiment, Row, Setting, experiments
-from shield.bench.store import kept
+from shield.bench.store import append, kept
 from shield.files import fingerprint
 from shield.verify import versions
-from shield.weights import manifest, weights_in_use
+from shield.weights import weights_in_use
 
 PLOTTER = "matplotlib"
 console = Console(width=200)
@@ -88,20 +88,11 @@ def measured(cases: Iterator[Case], setting: Setting, path: Path) -> Iterator[Do
         began, rows, error = time.perf_counter(), list[Row](), ""
         try:
             rows = list(case.measure())
-        except ShieldError as reason:
-            error = str(reason)
+        except (ShieldError, MemoryError, RuntimeError) as reason:  # of the last kind is a device without memory
+            error = str(reason) or type(reason).__name__
         done = Done(case.name, key, round(time.perf_counter() - began, 1), rows, error)
-        _append(path, done)
+        append(path, done)
         yield done
-
-
-def _append(path: Path, done: Done) -> None:
-    """A line of its own, even after a torn one."""
-    torn = path.exists() and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(("\n" if torn else "") + json.dumps(asdict(done)) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def run(
@@ -146,7 +137,7 @@ def circumstances(setting: Setting) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "device": setting.recipe.device,
         },
-        "weights": {name: entry.sha256 for name, entry in manifest().items()},
+        "weights": weights_in_use(),
     }
 
 
@@ -200,7 +191,7 @@ def main(
     faces: Annotated[Path | None, typer.Option(help="The face archives of training.")] = None,
     count: Annotated[int, typer.Option(help="Faces of every source of them.")] = Setting().count,
     trainings: Annotated[Path | None, typer.Option(help="A folder per recipe trained for it.")] = None,
-    every: Annotated[int, typer.Option(help="One photo in so many, by name.")] = 1,
+    every: Annotated[int, typer.Option(min=1, help="One photo in so many, by name.")] = 1,
     preset: Annotated[str, typer.Option()] = "balanced",
     steps: Annotated[int, typer.Option()] = Recipe().steps,
     seed: Annotated[int, typer.Option()] = Recipe().seed,
@@ -219,7 +210,7 @@ def main(
         setting = Setting(photos_in(folder)[::every] if folder else [], faces, count, recipe, trainings)
         part = experiments[experiment]
         done = run(part, experiment, setting, out, resume, console)
-    except (InputError, RecipeError) as error:
+    except (ShieldError, OSError) as error:
         raise typer.BadParameter(str(error)) from error
     console.print(shown(part.title, part.table([row for case in done for row in case.rows])))
     if part.published:
@@ -228,3 +219,5 @@ def main(
     console.print(f"Wrote {files.kept} and what is made of it.", markup=False, highlight=False)
     if not _can_plot():
         console.print("No picture was drawn; install matplotlib: pip install 'shield[bench]'.", markup=False)
+    if any(case.error for case in done):
+        raise typer.Exit(1)

@@ -1,9 +1,14 @@
 """Files of results that benchmarks append to, a line of JSON each, and go on with."""
 
 import json
+import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 T = TypeVar("T")
 
@@ -15,3 +20,13 @@ def kept(path: Path, kind: type[T]) -> Iterator[T]:
             yield kind(**json.loads(line))
         except (ValueError, TypeError):
             continue
+
+
+def append(path: Path, result: "DataclassInstance") -> None:
+    """Keep a result: on a line of its own, even after a torn one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(("\n" if torn else "") + json.dumps(asdict(result)) + "\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -20,10 +20,11 @@ from shield.attacks import attacks
 from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments, grouped, numbers, photos_of
 from shield.bounds import Limits, bounds
 from shield.device import pick_device
-from shield.faces import detect, warp
+from shield.faces import warp
 from shield.objectives import l1, l2
 from shield.photo import read, to_levels
 from shield.surrogates import Surrogate, chosen, load_surrogate, surrogates
+from shield.verify import find_faces
 
 LEVELS = 6  # of 255: 0.05 of [-1, 1] is 6.4
 STEPS = 20
@@ -97,7 +98,8 @@ class Ruiz(Experiment):
         """Every part of the protocol, of one photo and one network."""
         recipe = setting.recipe
         whole, pixels = load_surrogate(name, pick_device(recipe.device)), read(photo).pixels
-        crop = warp(to_levels(pixels), detect(pixels)[0], whole.size, whole.framing).to(pick_device(recipe.device))
+        face = find_faces(photo)[0]
+        crop = warp(to_levels(pixels), face, whole.size, whole.framing).to(pick_device(recipe.device))
         rows = list[Row]()
 
         def add(what: str, way: str, changed: Tensor, sent: Blur = unblurred, made_for: str | None = None) -> None:
