@@ -19,6 +19,7 @@ from shield.region import Region
 from shield.visibility import Seen, Visibility
 
 ATTEMPTS = 12
+ALONE = 4  # attempts in which a face shrinks what is its own; then those shrink as well that share pixels with it
 SMALLEST = 1e-3  # a factor below this leaves no level of any change
 Pixels = NDArray[np.uint8]
 
@@ -94,17 +95,24 @@ class Fitted:
 def fit(original: Candidate, regions: Sequence[Region], changes: Sequence[Change], excesses: Excesses) -> Fitted:
     """The file with every face's change as large as the bound, measured on the reopened file, allows.
 
-    Every face has its own factor; all are found together. Raises BoundError where no factor will do.
+    Every face has its own factor; all are found together. Where a face exceeds by its neighbour's change, that has to
+    shrink too. Raises BoundError where no factor will do.
     """
     factors = [1.0] * len(regions)
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         scaled = tuple(change.scaled(factor) for change, factor in zip(changes, factors, strict=True))
         # No name for the pixels: of a lossy file they are gone before it is opened again.
         candidate = original.showing(written(original.photo.pixels, regions, scaled, original.recipe.levels))
         beyond = excesses(candidate, [change.flow for change in scaled])
         if max(beyond) <= 0:
             return Fitted(candidate.data, scaled)
-        factors = [f * shrinkage(excess) if excess > 0 else f for f, excess in zip(factors, beyond, strict=True)]
+        for number, region in enumerate(regions):
+            meant = [
+                excess
+                for other, excess in enumerate(beyond)
+                if other == number or (attempt >= ALONE and region.meets(regions[other]))
+            ]
+            factors[number] *= shrinkage(max(meant)) if max(meant) > 0 else 1.0
         if max(factors) < SMALLEST:
             break
     raise BoundError(f"No change fits the bound ({_words(original.recipe)}); choose a stronger preset.")

@@ -44,6 +44,11 @@ class Region:
         """Rows and columns, to index an array (H, W, ...)."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    def meets(self, other: "Region") -> bool:
+        """Whether they share pixels."""
+        across = max(self.left, other.left) < min(self.right, other.right)
+        return across and max(self.top, other.top) < min(self.bottom, other.bottom)
+
     @property
     def working_size(self) -> tuple[int, int]:
         """Height and width of the working copy."""

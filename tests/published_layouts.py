@@ -12,9 +12,9 @@ from test_surrogates import published_layout
 from torch import Tensor
 from torch.nn import functional as F
 
-from shield.faces.landmarks import load_landmarks
+from shield.faces.landmarks import load_landmarks, portrait_points
 from shield.faces.masks import Move, face_masks, moved
-from shield.surrogates.published.spade import portrait_points, with_colours
+from shield.surrogates.published.spade import with_colours
 
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]

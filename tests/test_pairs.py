@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shield.faces.expression import conditions
-from shield.faces.landmarks import load_landmarks
+from shield.faces.landmarks import load_landmarks, portrait_points
 from shield.faces.masks import CLASSES, Move, eye_distance, face_masks, inside, moved
 from shield.faces.templates import PORTRAIT_POINTS
 from shield.surrogates.pix2pixhd import CONDITIONED, EDITS, ConditionedResNet, condition_maps
 from shield.surrogates.promises import check_promises
 from shield.surrogates.published.family import Editor, fit
 from shield.surrogates.published.spade import EDITS as MOVES
-from shield.surrogates.published.spade import SIZE, SPADE, SpadeNet, portrait_points, with_colours
+from shield.surrogates.published.spade import SIZE, SPADE, SpadeNet, with_colours
 from shield.training.data import FaceSet
 from shield.training.loop import train
 from shield.training.pairs import PairCritics, PairTraining, fooled, taught, unmatched

@@ -211,6 +211,28 @@ def test_every_face_is_protected_and_overlapping_ones_obey(small):
         assert all(row.disrupted for row in rows)
 
 
+def test_a_face_that_exceeds_by_its_neighbours_change_is_not_refused(small):
+    """The reviewer's: nothing that the smaller one does to its own change helps it."""
+    height, width = small.shape[:2]
+    face = detect(small)[0]
+    large, little, away = (
+        Region(face, left, 0, right, height)
+        for left, right in ((0, width // 2), (width // 4, width // 2), (3 * width // 4, width))
+    )
+    regions = [large, little, away]
+    changes = [Change(torch.full((1, 3, *region.working_size), 16 / 255)) for region in regions]
+    changes[1] = changes[1].scaled(0)
+
+    def excesses(candidate, flows):
+        seen = little.crop(candidate.photo.pixels, CPU).float() - little.crop(small, CPU).float()
+        return [-0.5, float(seen.abs().mean()) / 6 - 1, -0.5]
+
+    original = fit.Candidate(from_array(small), "png", QUICK)
+    fitted = fit.fit(original, regions, changes, excesses)
+    kept = [float(change.pixels.abs().max() * 255) for change in fitted.changes]
+    assert 3 < kept[0] < 7 and kept[1] == 0 and kept[2] == pytest.approx(16)
+
+
 @pytest.mark.usefixtures("unverified")
 def test_progress_counts_up_and_its_exception_cancels(small):
     calls = []

@@ -53,13 +53,13 @@ class Visible:
     ) -> None:
         self.original, self.face, self.allowed, self.network = original, face, allowed, network
         self.side = face_sizes(face)[-1]
+        before = self._face(original)
         with torch.no_grad():
-            before = self._face(original)
-            self.features = [
-                list(network.features(face)) for face in self._sizes(before if unbent is None else self._face(unbent))
-            ]
-            self.skin = Skin(before)
-            self.colours = self._colours(_coarse(before))
+            seen = before if unbent is None else self._face(unbent)
+            self.features = [list(network.features(face)) for face in self._sizes(seen)]
+        # Where a warp is learned, its slope leads through these as well: but for LPIPS, no measure sees a warp.
+        self.skin = Skin(before)
+        self.colours = self._colours(_coarse(before))
 
     def start(self, share: float, generator: Generator) -> Tensor:
         noise = (2 * torch.rand(self.original.shape, generator=generator) - 1).to(self.original)

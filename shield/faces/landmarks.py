@@ -131,6 +131,12 @@ def portrait_landmarks(network: LandmarkNet, faces: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def portrait_points(network: LandmarkNet, faces: Tensor) -> Tensor:
+    """The same where they really are, as ``landmarks_of`` has them, for whoever paints or holds something there."""
+    return portrait_landmarks(network, faces) + FRAMING.side * BIAS
+
+
+@torch.no_grad()
 def landmarks_of(photo: Tensor, face: Face) -> NDArray[np.float64]:
     """The landmarks of a face (68, 2) in px of its photo (1, 3, H, W), which is in [0, 1] or in levels."""
     points = landmark_network()(warp(photo.cpu(), face, SIZE, FRAMING))[0]

@@ -23,7 +23,7 @@ from shield.device import fast_layout, fast_precision
 from shield.disruption import MARGIN
 from shield.diversity import COARSEST, Variation
 from shield.faces import PORTRAIT, whole_picture
-from shield.faces.landmarks import load_landmarks, portrait_landmarks
+from shield.faces.landmarks import load_landmarks, portrait_points
 from shield.lpips import load_lpips
 from shield.objectives import share_of_goal
 from shield.recipe import BALANCED, Strength
@@ -235,7 +235,7 @@ def framed(pictures: Tensor, matrices: Tensor, size: int) -> Tensor:
 def _landmarks(faces: Tensor) -> Tensor:
     """Of faces (N, 3, s, s), uint8, in portrait framing: (N, 68, 2) in shares of the frame."""
     network = load_landmarks().to(faces.device)
-    return torch.cat([portrait_landmarks(network, part.float() / 255) for part in faces.split(256)])
+    return torch.cat([portrait_points(network, part.float() / 255) for part in faces.split(256)])
 
 
 @recipes.register("protector")

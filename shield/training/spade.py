@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shield.device import fast_precision
-from shield.faces.landmarks import load_landmarks
+from shield.faces.landmarks import load_landmarks, portrait_points
 from shield.faces.masks import Move, face_masks, moved
 from shield.faces.templates import PORTRAIT
 from shield.frames import FRAMES
@@ -26,7 +26,6 @@ from shield.surrogates.published.spade import (
     WIDEST,
     WIDTH,
     SpadeNet,
-    portrait_points,
     with_colours,
 )
 from shield.surrogates.recognisers.recogniser import load_recogniser

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shield.faces.landmarks import BIAS, FRAMING, LandmarkNet, load_landmarks, portrait_landmarks
+from shield.faces.landmarks import LandmarkNet, load_landmarks, portrait_points
 from shield.faces.masks import CLASSES, Move, face_masks, moved
 from shield.surrogates.published.conditions import Conditions, Edits
 from shield.surrogates.published.family import Family, MisfitError, Plan, Tensors, dimensions, families
@@ -181,12 +181,6 @@ def with_colours(faces: Tensor, masks: Tensor, others: Tensor) -> Tensor:
     colours = F.interpolate(colours, size=masks.shape[-2:], mode="bilinear", align_corners=False)
     told = masks[:, :TOLD].sum(1, keepdim=True) * others[:, :TOLD].sum(1, keepdim=True)
     return torch.cat([masks, colours * told], dim=1)
-
-
-@torch.no_grad()
-def portrait_points(network: LandmarkNet, faces: Tensor) -> Tensor:
-    """The landmarks of faces (N, 3, s, s) in [0, 1], where they really are: (N, 68, 2) in fractions of the side."""
-    return portrait_landmarks(network, faces) + FRAMING.side * BIAS
 
 
 @lru_cache
