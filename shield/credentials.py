@@ -16,7 +16,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from shield.errors import InputError, printable
+from PIL import Image
+
+from shield.errors import InputError, PhotoError, printable
 
 MIME = {
     "jpeg": "image/jpeg",
@@ -37,6 +39,7 @@ _SETTINGS = {
     "builder": {"thumbnail": {"enabled": False}},
     "verify": {"verify_trust": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
 }
+EXPIRED = "signingCredential.expired"
 _ALTERED = "mismatch"  # in the codes of failures that say so
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
 _KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----\n?", re.DOTALL)
@@ -64,11 +67,14 @@ class Claim:
             return "The file has Content Credentials that cannot be read."
         if any(_ALTERED in code for code in self.failures):
             state = "but the file is no longer as it was signed"
+        elif {*self.failures} == {EXPIRED}:
+            state = "with a certificate that has run out since, so that nothing is certain"
         elif self.failures:
             state = f"but the signature does not hold ({', '.join(self.failures)})"
         else:
             state = "and the file is as it was signed"
-        made = f" Protected by {self.by}." if self.by else ""
+        said = "It says that it was protected by" if self.failures else "Protected by"
+        made = f" {said} {self.by}." if self.by else ""
         return f"Content Credentials: signed by {self.signer}, {state}.{made} Who that is, shield does not check."
 
 
@@ -84,7 +90,8 @@ class Credentials:
         """From files. ``key``: of the key, where that does not stand in the certificate's file as well.
 
         Raises InputError where a file cannot be read, holds no certificate or no key, the key is another
-        certificate's, or the certificate is not valid today; and where the library is not there.
+        certificate's, or the certificate is not valid today or not one for signing files; and where the library is not
+        there.
         """
         chain = _bytes(certificate)
         # Of a file with both, the key is no part of the chain, which goes into every signed file.
@@ -93,30 +100,36 @@ class Credentials:
         return found
 
     def check(self, format: str) -> None:
-        """Refuse before a search what cannot be signed. Raises InputError as ``read`` does, or where a file of that
-        format (a key of ``photo.FORMATS``) has no place for credentials.
+        """Refuse before a search what cannot be signed. Raises InputError as ``read`` does, PhotoError where a file of
+        that format (a key of ``photo.FORMATS``) has no place for credentials.
         """
         if format not in MIME:
             words = f"A file of the format {format} has no place for Content Credentials"
-            raise InputError(f"{words}; choose --format png.")
+            raise PhotoError(f"{words}; choose --format png.")
         self._check("The certificate", "The key")
 
     def _check(self, certificate: str, key: str) -> None:
         _library()
         from cryptography import x509
+        from cryptography.exceptions import UnsupportedAlgorithm
 
         try:
             first = x509.load_pem_x509_certificates(self.chain)[0]
-        except ValueError as error:
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise InputError(f"{certificate} holds no certificate (PEM); name a file that does.") from error
         private = self._private(key)
-        if private.public_key() != first.public_key():
+        try:
+            certified = first.public_key()
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise InputError(f"{certificate} is of a kind that signs no files ({error}); take another.") from error
+        if private.public_key() != certified:
             raise InputError(f"{key} is not the key of {certificate}; name the one that belongs to it.")
         now = datetime.now(timezone.utc)
         if not first.not_valid_before_utc <= now <= first.not_valid_after_utc:
             until = f"{first.not_valid_before_utc:%Y-%m-%d} to {first.not_valid_after_utc:%Y-%m-%d}"
             raise InputError(f"{certificate} is valid from {until}; name one that is valid today.")
         self._algorithm(private, key)
+        self.signed(_smallest(), "png", {}, "")  # what the library wants of a certificate it says when it signs
 
     def signed(self, data: bytes, format: str, settings: Mapping[str, Any], version: str) -> bytes:
         """The bytes of a file of shield's, with Content Credentials in it that name settings and version; pixels stay.
@@ -158,13 +171,14 @@ class Credentials:
         return out.getvalue()
 
     def _private(self, name: str) -> Any:
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         try:
             return load_pem_private_key(b"".join(_KEY.findall(self.key)), None)
         except TypeError as error:
             raise InputError(f"{name} is locked by a password; name a copy without one.") from error
-        except ValueError as error:
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise InputError(f"{name} holds no key (PEM); name the file of the certificate's key.") from error
 
     def _algorithm(self, private: Any, name: str) -> str:
@@ -221,9 +235,16 @@ def _claim(store: Mapping[str, Any]) -> Claim:
 def _library() -> Any:
     try:
         import c2pa
-    except ImportError as error:
+    except (ImportError, OSError, RuntimeError) as error:  # the last two: its native part is missing or does not load
         raise InputError(f"Content Credentials need a library that is not there; {ADVICE}") from error
     return c2pa
+
+
+def _smallest() -> bytes:
+    """A PNG of one pixel."""
+    file = BytesIO()
+    Image.new("RGB", (1, 1)).save(file, "PNG")
+    return file.getvalue()
 
 
 def _context() -> Any:

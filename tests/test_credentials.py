@@ -1,5 +1,6 @@
 """Content Credentials: signed by the user's certificate alone, true of the file, silent about the original."""
 
+import builtins
 import hashlib
 import json
 import sys
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 import shield
 from shield import cli
-from shield.credentials import MIME, SECRET, Credentials, claim_of
+from shield.credentials import EXPIRED, MIME, SECRET, Claim, Credentials, claim_of
 from shield.photo import WRITABLE, decode, encode, from_array
 from shield.verify import Plan
 
@@ -98,6 +99,8 @@ def test_a_signed_file_shows_the_same_and_says_who_how_and_nothing_of_the_origin
     assert np.array_equal(before.pixels, after.pixels)
     assert (before.icc, before.exif) == (after.icc, after.exif)
     assert 0 < len(data) - len(plain) < 8000
+    own = serialization.load_pem_private_key(credentials.key, None).private_numbers()
+    assert own.private_value.to_bytes(32, "big") not in data
     assert credentials.key not in data and b"key-1234" not in data
     claim = after.claim
     assert before.claim is None and claim is not None
@@ -114,6 +117,12 @@ def test_a_file_that_was_changed_after_signing_says_so(files, photo):
     claim = claim_of(bytes(data), "png")
     assert claim is not None and claim.failures
     assert "no longer as it was signed" in claim.sentence()
+    assert "It says that it was protected by shield 9.9." in claim.sentence()
+
+
+def test_a_certificate_that_has_run_out_since_is_no_forgery():
+    claim = Claim("Ada", (EXPIRED,), "shield 9.9")
+    assert "run out since" in claim.sentence() and "It says" in claim.sentence()
 
 
 def test_a_file_that_only_has_the_letters_in_it_has_no_credentials(photo):
@@ -179,6 +188,7 @@ def refusals(key):
         "a locked key": (chain_of(key), pem(key, b"secret"), "locked by a password"),
         "an old certificate": (past, pem(key), "valid today"),
         "an odd curve": (chain_of(odd), pem(odd), "do not know"),
+        "one's own authority": (certificate("Me", key, "Me", key, authority=True), pem(key), "does not sign files"),
     }
 
 
@@ -196,6 +206,29 @@ def test_files_that_are_not_there_and_formats_without_a_place_are_refused(files,
         Credentials.read(tmp_path / "nothing.pem")
     with pytest.raises(shield.InputError, match="choose --format png"):
         Credentials.read(*files).check("bmp")
+
+
+def test_a_photo_that_cannot_be_signed_ends_no_batch(files, tmp_path, small):
+    for ending in ("bmp", "png"):
+        Image.fromarray(small).save(tmp_path / f"photo.{ending}")
+    photos = [tmp_path / "photo.bmp", tmp_path / "photo.png"]
+    first, second = shield.protect_files(photos, LEAST, plan=BRIEF, credentials=Credentials.read(*files))
+    assert isinstance(first.error, shield.PhotoError) and "no place" in str(first.error)
+    assert second.error is None
+
+
+def test_a_library_whose_native_part_is_gone_leaves_a_photo_a_photo(files, photo, monkeypatch):
+    data = Credentials.read(*files).signed(encode(photo, "png"), "png", SETTINGS, "9.9")
+
+    def broken(name, *rest):
+        if name == "c2pa":
+            raise RuntimeError("Could not find libc2pa_c.so")
+        return imported(name, *rest)
+
+    imported = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", broken)
+    claim = decode(data).claim
+    assert claim is not None and not claim.read
 
 
 def test_a_certificate_for_something_else_is_refused_in_a_sentence(key, photo):
