@@ -149,6 +149,15 @@ class Recipe:
                 len(self.carriers) > 0 and {*self.carriers} <= {*CARRIERS},
                 f"The carriers are {', '.join(self.carriers) or 'none'}; choose from: {', '.join(CARRIERS)}.",
             ),
+            (
+                PIXELS in self.carriers or self.beginning.change is None,
+                "Without pixels there is nothing to begin with; keep them among the carriers, or begin at random.",
+            ),
+            (
+                self.attack not in UNSEARCHED or not (self.edits or self.person),
+                f"The attack {self.attack!r} is no search and takes neither edits nor a person; leave them out, or "
+                "choose another attack.",
+            ),
             (1 <= self.levels <= 255, f"The largest change is {self.levels}; choose 1 to 255 levels."),
             (0 <= self.smooth <= 255, f"Smooth places change by {self.smooth}; choose 0 to 255 levels."),
             (self.steps >= 1, f"The search has {self.steps} steps; choose at least 1."),

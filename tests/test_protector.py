@@ -137,3 +137,17 @@ def test_a_search_that_begins_with_it_searches_no_warp(small: NDArray[np.uint8],
     protection = shield.protect(small, recipe, lambda step, total, best: steps.append(total), plan=brief)
     assert {*steps} == {5}
     assert protection.report.faces[0].flow is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"attack": "instant", "edits": ("blond hair",)}, "is no search and takes neither edits nor a person"),
+        ({"attack": "universal", "person": "Ada"}, "is no search and takes neither edits nor a person"),
+        ({"attack": "instant", "carriers": ("warp",)}, "Without pixels there is nothing to begin with"),
+        ({"start": "protector", "carriers": ("warp",)}, "Without pixels there is nothing to begin with"),
+    ],
+)
+def test_settings_that_would_protect_nothing_are_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(shield.RecipeError, match=words):
+        shield.Recipe(**settings)
