@@ -22,7 +22,7 @@ from shield.verify import EXACT, HELD, NOISE, PROTECTED
 from shield.verify.rows import ORIGINAL, SOURCE, TARGET, Swap
 from shield.verify.swaps import Readers
 
-MANIPULATORS = ("stargan", "cyclegan", "ganimation")
+MANIPULATORS = ("stargan", "cyclegan", "ganimation", "spade")
 
 
 @pytest.fixture(scope="module")
