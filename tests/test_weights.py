@@ -38,7 +38,7 @@ def test_the_copy_is_accepted_as_it_is(copied: Path) -> None:
 
 def test_the_manifest_lists_every_file_and_no_other() -> None:
     listed = [entry.file for entry in manifest().values()] + [f"{name}.md" for name in NAMES]
-    listed += [f"{name}.jpg" for name in ("cyclegan", "detector", "ganimation", "spade", "stargan", "swap")]  # on their cards
+    listed += [f"{name}.jpg" for name in ("cyclegan", "detector", "ganimation", "spade", "stargan", "swap")]  # on cards
     assert sorted([*listed, "manifest.toml", "donors"]) == sorted(path.name for path in models_folder().iterdir())
 
 
