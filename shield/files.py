@@ -131,6 +131,16 @@ def check_space(folder: Path, size: int) -> None:
 # Writing
 
 
+def append_line(path: Path, value: Mapping[str, object]) -> None:
+    """Append a line of JSON, one of its own even after a torn one; when this returns, it is on the disk."""
+    with path.open("a+b") as file:
+        if file.tell() and (file.seek(-1, os.SEEK_END), file.read())[1] != b"\n":
+            file.write(b"\n")
+        file.write(json.dumps(value).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def write_atomically(data: bytes, target: Path, original: Path | None = None, force: bool = True) -> None:
     """Write ``data`` to ``target``, all of it or nothing. Raises PhotoError as check_writable, or on a full disk."""
     write_together({target: data}, original, force)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shield.errors import PhotoError, ShieldError
-from shield.files import fingerprint
+from shield.files import append_line, fingerprint
 from shield.photo import reason
 from shield.results import Saved
 
@@ -50,12 +50,7 @@ class Journal:
         result = {"error": str(came)} if isinstance(came, ShieldError) else {"saved": came.to_dict()}
         line = {"photo": self._name(photo), "settings": settings} | result
         try:
-            with self._path.open("a+b") as file:
-                if file.tell() and (file.seek(-1, os.SEEK_END), file.read())[1] != b"\n":
-                    file.write(b"\n")  # after a torn line
-                file.write(json.dumps(line).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            append_line(self._path, line)
         except OSError as error:
             raise PhotoError(f"The journal {self._path} cannot be written ({reason(error)}); make room.") from error
         self._keep(line)

@@ -224,12 +224,20 @@ def _measured(faces: Tensor) -> Tensor:
 
 
 def _moved(target: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """Whether every measure that was asked to move has moved that way, one answer each."""
+    """Whether every measure that had to move to get to ``target`` has moved that way, one answer each."""
+    return _gone(lambda measures: target - measures)
+
+
+def _gone(asked: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Whether every measure that was asked to move noticeably has moved that way, one answer each.
+
+    ``asked``: how far measures (N, 4) are to move.
+    """
 
     def answers(before: Tensor, after: Tensor) -> Tensor:
-        asked = target - _measured(before)
-        moves = (_measured(after) - _measured(before)) * asked > 0
-        return moves[asked.abs() >= NOTICEABLE]
+        was = _measured(before)
+        way = asked(was)
+        return ((_measured(after) - was) * way > 0)[way.abs() >= NOTICEABLE]
 
     return answers
 
@@ -245,17 +253,8 @@ def _about_expressions(model: Editor, faces: Tensor, labels: Tensor) -> Iterator
 def _about_paintings(model: Editor, faces: Tensor, labels: Tensor) -> Iterator[Question]:
     for name, vector in spade.EDITS.items():
         asked = _conditioned(model, torch.tensor(vector).expand(len(faces), -1))
-        yield Question(name, faces, asked, None, _further(torch.tensor(Move(*vector).conditions)))
-
-
-def _further(way: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """Whether every measure that was asked to move by ``NOTICEABLE`` or more has moved that way, one answer each."""
-
-    def answers(before: Tensor, after: Tensor) -> Tensor:
-        moves = (_measured(after) - _measured(before)) * way > 0
-        return moves[:, way.abs() >= NOTICEABLE].flatten()
-
-    return answers
+        way = torch.tensor(Move(*vector).conditions)
+        yield Question(name, faces, asked, None, _gone(way.expand_as))
 
 
 QUESTIONS: dict[tuple[str, ...], Callable[[Editor, Tensor, Tensor], Iterator[Question]]] = {

@@ -8,6 +8,7 @@ shield bench detector FOLDER --portraits examples
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,7 @@ from shield.surrogates.published import Editor
 from shield.training.data import SOURCES, FaceSet, levels_of, load_faces
 from shield.training.detector import LEARNED, REAL, real_rows
 from shield.training.hardening import Hardening, changed
-from shield.training.makers import makers
+from shield.training.makers import SYNTHETIC, makers
 
 CPU = torch.device("cpu")
 BATCH = 25
@@ -80,15 +81,23 @@ def made_by(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
     return Faces(editor.name, True, made, held_out=editor.name not in LEARNED)
 
 
+@cache
+def unseen_faces(folder: Path) -> FaceSet:
+    """The faces of the archives that no training saw."""
+    return load_faces(folder, "test")
+
+
+@cache
 @torch.no_grad()
-def compared(name: str, test: FaceSet, count: int, seed: int = 0) -> tuple[Faces, Faces]:
+def compared(name: str, folder: Path, count: int) -> tuple[Faces, Faces]:
     """Photographed test faces, ``count`` of every source, as those of a maker compare with them, and those."""
-    maker, random = makers[name](test), torch.Generator().manual_seed(seed)
+    test = unseen_faces(folder)
+    maker, random = makers[name](test), torch.Generator().manual_seed(0)
     photographs = torch.cat([kind.faces for kind in chosen(test, torch.arange(len(test)), count)])
     faces = (photographs.float() / 127.5 - 1).split(1)
     real, made = (maker.partner(face) for face in faces), (maker.made(face, random) for face in faces)
-    kinds = Faces("real", False, levels_of(torch.cat([*real]))), Faces(name, True, levels_of(torch.cat([*made])))
-    return kinds[0], replace(kinds[1], held_out=name not in LEARNED)
+    faces_made = Faces(name, True, levels_of(torch.cat([*made])), held_out=name not in LEARNED)
+    return Faces("real", False, levels_of(torch.cat([*real]))), faces_made
 
 
 def protected_from(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
@@ -116,10 +125,15 @@ def editors() -> list[Editor]:
 
 
 @torch.no_grad()
+def scored(asked: Callable[[Tensor], Tensor], faces: Tensor) -> Scores:
+    """What is said of faces (N, 3, s, s), a few at a time: (N,)."""
+    scores: Scores = torch.cat([asked(part) for part in faces.split(BATCH)]).double().numpy()
+    return scores
+
+
 def network_log_odds(detector: Shipped, faces: Tensor) -> Scores:
     """By the network alone, (N,)."""
-    odds: Scores = torch.cat([detector.log_odds(part) for part in faces.split(BATCH)]).double().numpy()
-    return odds
+    return scored(detector.log_odds, faces)
 
 
 @torch.no_grad()
@@ -300,7 +314,7 @@ def main(
     pairs = zip(generators, protected, strict=True)  # as many faces, the same seed: asked for what they are safe from
     broken = [replace(made_by(editor, kind.faces), name=f"{editor.name}, broken") for editor, kind in pairs]
     kinds = [*real, *protected, *(made_by(editor, faces) for editor in generators), *broken]
-    synthetic = test.faces[test.source == SOURCES.index("synthetic")][:count]
+    synthetic = test.faces[test.source == SYNTHETIC][:count]
     kinds += [Faces("synthetic (StyleGAN)", True, synthetic), *([portraits(photos)] if photos else [])]
     for table in (*network_tables(kinds, detector), verdict_table(kinds, detector), flaw_table(real)):
         console.print(table)

@@ -1,11 +1,12 @@
 """Files of results that benchmarks append to, a line of JSON each, and go on with."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from shield.files import append_line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -23,10 +24,6 @@ def kept(path: Path, kind: type[T]) -> Iterator[T]:
 
 
 def append(path: Path, result: "DataclassInstance") -> None:
-    """Keep a result: on a line of its own, even after a torn one."""
+    """Keep a result."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(("\n" if torn else "") + json.dumps(asdict(result)) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(path, asdict(result))

@@ -24,6 +24,7 @@ POINTS = 68
 # 2.07 to 2.14 px apart in the mean; and about as far too high, against where CenterFace sees the points.
 BIAS = 1.04 / SIZE
 MEAN = (122.782, 117.001, 104.298)
+CPU = torch.device("cpu")
 
 
 def _pad_same(x: Tensor, stride: int) -> Tensor:
@@ -111,10 +112,14 @@ def load_landmarks() -> LandmarkNet:
     return load_network(LandmarkNet, "landmarks68", "the landmark network")
 
 
-@lru_cache(maxsize=1)
-def landmark_network() -> LandmarkNet:
-    """The landmark network, loaded once, for whoever does not train with it."""
-    return load_landmarks()
+def landmark_network(device: torch.device = CPU) -> LandmarkNet:
+    """The landmark network on a device, loaded once, for whoever does not train with it."""
+    return _loaded(device)
+
+
+@lru_cache(maxsize=2)
+def _loaded(device: torch.device) -> LandmarkNet:
+    return load_landmarks().to(device)
 
 
 def five_points(points: NDArray[np.float64]) -> NDArray[np.float64]:

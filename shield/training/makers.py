@@ -1,9 +1,9 @@
 """Who makes faces for the detector to learn from and to be tested on: editors, a swap, generators, a set of faces."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -33,28 +33,28 @@ LENDERS = 64  # people whose faces are swapped in
 CPU = torch.device("cpu")
 
 
-class Maker(Protocol):
+class Maker(ABC):
     """Makes faces. All are (1, 3, s, s) in [-1, 1], in portrait framing."""
 
     name: str
 
-    def partner(self, face: Tensor) -> Tensor:
-        """A photographed face with the history that a made one has of itself: its size, above all."""
-        ...
-
+    @abstractmethod
     def made(self, face: Tensor, random: Generator) -> Tensor:
         """A made face: of this one, where it is made of one at all."""
-        ...
+
+    def partner(self, face: Tensor) -> Tensor:
+        """A photographed face with the history that a made one has of itself: its size, above all."""
+        return face
 
     def pair(self, face: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
         """A photographed face and a made one to learn from."""
-        ...
+        return self.partner(face), self.made(face, random)
 
 
 makers: Registry[Callable[[FaceSet], Maker]] = Registry("maker of faces")
 
 
-class Edited:
+class Edited(Maker):
     """What an editor makes; in pairs also what its relatives make, and faces that were protected first.
 
     What a protected face is protected from is the editor, or a stranger, whose edits are all alike: the detector must
@@ -66,9 +66,6 @@ class Edited:
         random = Generator().manual_seed(0)
         self.relatives = [editor, *(perturbed(editor, APART, random) for _ in range(1, RELATIVES))]
         self.strangers = [perturbed(editor, FAR_APART, random) for _ in range(RELATIVES)]
-
-    def partner(self, face: Tensor) -> Tensor:
-        return face
 
     def made(self, face: Tensor, random: Generator) -> Tensor:
         return _edited(self.editor, face, self._asked(random))
@@ -105,20 +102,7 @@ def perturbed(editor: Editor, apart: float, random: Generator) -> Editor:
     return other
 
 
-class Plain:
-    """A maker whose pairs are what it makes beside the partner."""
-
-    def partner(self, face: Tensor) -> Tensor:
-        return face
-
-    def made(self, face: Tensor, random: Generator) -> Tensor:
-        raise NotImplementedError
-
-    def pair(self, face: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
-        return self.partner(face), self.made(face, random)
-
-
-class Swapped(Plain):
+class Swapped(Maker):
     """Faces with somebody else's put on them."""
 
     name = SWAP
@@ -139,7 +123,7 @@ class Swapped(Plain):
         return face + share * (reframed(painted, back, side) - face)
 
 
-class Generated(Plain):
+class Generated(Maker):
     """Faces of nothing, as large as photographed ones; those are made as small as the generator's and enlarged too."""
 
     def __init__(self, name: str) -> None:
@@ -157,7 +141,7 @@ def _enlarged(face: Tensor, side: int) -> Tensor:
     return F.interpolate(face, size=(side, side), mode="bilinear", align_corners=False)
 
 
-class Drawn(Plain):
+class Drawn(Maker):
     """Made faces of a set."""
 
     def __init__(self, name: str, faces: Tensor) -> None:

@@ -23,7 +23,7 @@ from shield.device import fast_layout, fast_precision
 from shield.disruption import MARGIN
 from shield.diversity import COARSEST, Variation
 from shield.faces import PORTRAIT, whole_picture
-from shield.faces.landmarks import load_landmarks, portrait_points
+from shield.faces.landmarks import landmark_network, portrait_points
 from shield.lpips import load_lpips
 from shield.objectives import share_of_goal
 from shield.recipe import BALANCED, Strength
@@ -234,7 +234,7 @@ def framed(pictures: Tensor, matrices: Tensor, size: int) -> Tensor:
 @torch.no_grad()
 def _landmarks(faces: Tensor) -> Tensor:
     """Of faces (N, 3, s, s), uint8, in portrait framing: (N, 68, 2) in shares of the frame."""
-    network = load_landmarks().to(faces.device)
+    network = landmark_network(faces.device)
     return torch.cat([portrait_points(network, part.float() / 255) for part in faces.split(256)])
 
 

@@ -5,12 +5,10 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
-import torch
-
-from shield.bench.detector import BATCH, FILES, Faces, Scores, average_precision, compared
+from shield.bench.detector import FILES, average_precision, compared, scored
 from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments, grouped, numbers
-from shield.bench.experiments.wang import unseen_faces
 from shield.detection.network import DetectorNet
 from shield.errors import InputError
 from shield.training.detector import WITHOUT
@@ -28,22 +26,22 @@ class LeaveOneOut(Experiment):
     def cases(self, setting: Setting) -> Iterator[Case]:
         setting.archives()
         for name in makers:
-            path = setting.trainings_folder() / WITHOUT.format(name) / "weights.safetensors"
+            path = weights_of(WITHOUT.format(name), setting)
             yield Case(name, partial(self.measure, name, setting), path if path.exists() else None)
 
     def measure(self, name: str, setting: Setting) -> list[Row]:
         """Of the detector without ``name``: a row per maker and channel."""
         recipe = WITHOUT.format(name)
-        path = setting.trainings_folder() / recipe / "weights.safetensors"
+        path = weights_of(recipe, setting)
         if not path.exists():
             raise InputError(
                 f"There is no {path}; make it with: shield train {recipe} --data FACES --out {path.parent}."
             )
         network, rows = trained(DetectorNet(), path), list[Row]()
         for maker in makers:
-            real, made = compared(maker, unseen_faces(setting.archives()), setting.count)
+            real, made = compared(maker, setting.archives(), setting.count)
             for channel in FILES:
-                scores = [logits(network, kind, channel) for kind in (real, made)]
+                scores = [scored(network, kind.after(channel)) for kind in (real, made)]
                 precision = average_precision(*scores)
                 rows.append({"without": name, "maker": maker, "channel": channel, "precision": precision})
         return rows
@@ -64,11 +62,9 @@ class LeaveOneOut(Experiment):
 experiments.register("leave_one_out")(LeaveOneOut())
 
 
-@torch.no_grad()
-def logits(network: DetectorNet, faces: Faces, channel: str) -> Scores:
-    """Of faces after a channel, (N,)."""
-    scores: Scores = torch.cat([network(part) for part in faces.after(channel).split(BATCH)]).double().numpy()
-    return scores
+def weights_of(recipe: str, setting: Setting) -> Path:
+    """The file that the recipe's training left, or will."""
+    return setting.trainings_folder() / recipe / "weights.safetensors"
 
 
 def _mean(values: Sequence[float]) -> float | None:

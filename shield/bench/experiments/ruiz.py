@@ -98,8 +98,7 @@ class Ruiz(Experiment):
         """Every part of the protocol, of one photo and one network."""
         recipe = setting.recipe
         whole, pixels = load_surrogate(name, pick_device(recipe.device)), read(photo).pixels
-        face = find_faces(photo)[0]
-        crop = warp(to_levels(pixels), face, whole.size, whole.framing).to(pick_device(recipe.device))
+        crop = warp(to_levels(pixels), find_faces(pixels)[0], whole.size, whole.framing).to(pick_device(recipe.device))
         rows = list[Row]()
 
         def add(what: str, way: str, changed: Tensor, sent: Blur = unblurred, made_for: str | None = None) -> None:

@@ -5,14 +5,12 @@ from several, which the column ``learned`` tells apart.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 
 from shield.bench.detector import FILES, average_precision, compared, found, network_log_odds
 from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments
 from shield.channels import AS_SAVED
 from shield.detection import Shipped
-from shield.training.data import FaceSet, load_faces
 from shield.training.makers import makers
 
 # Average precision in percent, cut to 224 px, from the authors' repository: trained on ProGAN alone, with blur and
@@ -48,7 +46,7 @@ class Wang(Experiment):
 
     def measure(self, name: str, setting: Setting) -> list[Row]:
         """A row per channel."""
-        real, made = compared(name, unseen_faces(setting.archives()), setting.count)
+        real, made = compared(name, setting.archives(), setting.count)
         detector, rows = Shipped(), list[Row]()
         for channel in FILES:
             untouched, odds = (network_log_odds(detector, kind.after(channel)) for kind in (real, made))
@@ -70,9 +68,3 @@ class Wang(Experiment):
 
 
 experiments.register("wang")(Wang())
-
-
-@cache
-def unseen_faces(folder: Path) -> FaceSet:
-    """The faces that no training saw."""
-    return load_faces(folder, "test")

@@ -9,13 +9,11 @@ the size, as published masks come with the outlines of things. Brows and mouth, 
 are left out of them: edits paint these anew.
 """
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shield.faces.landmarks import LandmarkNet, load_landmarks, portrait_points
+from shield.faces.landmarks import landmark_network, portrait_points
 from shield.faces.masks import CLASSES, Move, face_masks, moved
 from shield.surrogates.published.conditions import Conditions, Edits
 from shield.surrogates.published.family import Family, MisfitError, Plan, Tensors, dimensions, families
@@ -164,7 +162,7 @@ class SpadeNet(nn.Module):
 
         No gradient leads through the landmarks, as none leads through a parser of faces that says classes.
         """
-        points = portrait_points(_landmarks(faces.device), (faces.detach() + 1) / 2)
+        points = portrait_points(landmark_network(faces.device), (faces.detach() + 1) / 2)
         asked = moved(points, Move(*conditions.to(points).split(1, dim=1)))
         before, masks = (face_masks(drawn, faces.shape[-1]).to(faces.dtype) for drawn in (points, asked))
         codes: Tensor = self.encoder(faces)[0]
@@ -181,11 +179,6 @@ def with_colours(faces: Tensor, masks: Tensor, others: Tensor) -> Tensor:
     colours = F.interpolate(colours, size=masks.shape[-2:], mode="bilinear", align_corners=False)
     told = masks[:, :TOLD].sum(1, keepdim=True) * others[:, :TOLD].sum(1, keepdim=True)
     return torch.cat([masks, colours * told], dim=1)
-
-
-@lru_cache
-def _landmarks(device: torch.device) -> LandmarkNet:
-    return load_landmarks().to(device)
 
 
 def build(tensors: Tensors) -> Plan:
