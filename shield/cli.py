@@ -42,8 +42,8 @@ T = TypeVar("T")
 # Options that nobody needs to protect a photo: they stand below the others.
 RESEARCH = "For research"
 RESEARCHED = {
-    *("surrogate", "attack", "bound", "objective", "edit", "classes", "transform", "robust", "steps", "start", "seed"),
-    *("detector", "check"),
+    *("surrogate", "attack", "bound", "objective", "edit", "classes", "transform", "robust", "steps", "spread"),
+    *("start", "seed", "detector", "check"),
 }
 
 
@@ -151,6 +151,9 @@ def protect(
         typer.Option("--robust/--no-robust", help="Search through what the web does, or only what is saved: faster."),
     ] = True,
     steps: Annotated[int, typer.Option(help="Steps of the search, at most.")] = DEFAULT.steps,
+    spread: Annotated[
+        float, typer.Option(help="How widely the search varies the face's frame: 1 as tools do, 0 not at all.")
+    ] = DEFAULT.spread,
     start: Annotated[str, _choice("What the search begins with", shield.STARTS)] = DEFAULT.start,
     seed: Annotated[int, typer.Option(help="Same seed, same photo: same bytes.")] = DEFAULT.seed,
     format: Annotated[str | None, _choice("File format", shield.WRITABLE, " Default: the photo's own.")] = None,
@@ -233,6 +236,7 @@ def protect(
             classes=classes,
             transforms=tuple(transform or (shield.ROBUST if robust else shield.PLAIN)),
             steps=steps,
+            spread=spread,
             start=start,
             seed=seed,
             format=format,

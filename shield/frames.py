@@ -32,6 +32,10 @@ class Frames:
     scale: float = 0.08
     turn: float = 4.0
 
+    def times(self, share: float) -> "Frames":
+        """The same, so much as wide; 0: the template's own frame alone."""
+        return Frames(share * self.shift, share * self.scale, share * self.turn)
+
     def draw(self, source: random.Random) -> Reframing:
         """The next frame."""
         right, down, larger, turned = (source.uniform(-1, 1) for _ in range(4))

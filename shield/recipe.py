@@ -42,6 +42,7 @@ WARP, PIXELS = "warp", "pixels"
 CARRIERS = (WARP, PIXELS)
 PIXELS_ALONE = (PIXELS,)  # without a warp
 LARGEST_WARP = 0.05
+LARGEST_SPREAD = 3.0  # beyond that frames miss the face
 # What the search goes through in turn by default. Each sees frames drawn anew.
 ROBUST = (AS_SAVED, AS_SAVED, "jpeg75")
 PLAIN = (AS_SAVED,)
@@ -72,6 +73,8 @@ class Recipe:
     through the transforms in turn, of which "half+jpeg75" is one after the other and "none" just saving: a JPEG is
     searched through its codec. ``edits``: of the surrogates, to work against (none named: all). ``classes``: "joint"
     climbs them together, "iterative" one after the other (Ruiz et al. 2020). ``steps``: of the search, at most.
+    ``spread``: how widely the frames are drawn in which the search sees a face, in the widths by which tools differ
+    (0: the face's own frame alone, which nobody else hits).
     ``start``: what the search begins with (a registered name), as a "random" change, the "universal" one of models/ or
     what its "protector" makes of the face; the attacks "universal" and "instant" are those changes and no search.
     ``person``: any name of who is on the photo, the same for all photos of that person, for all faces on them then move
@@ -101,6 +104,7 @@ class Recipe:
     steered: bool = True
     masked: bool = False
     steps: int = 120
+    spread: float = 1.0
     start: str = random.NAME
     seed: int = 0
     format: str | None = None
@@ -160,6 +164,10 @@ class Recipe:
             ),
             (1 <= self.levels <= 255, f"The largest change is {self.levels}; choose 1 to 255 levels."),
             (0 <= self.smooth <= 255, f"Smooth places change by {self.smooth}; choose 0 to 255 levels."),
+            (
+                0 <= self.spread <= LARGEST_SPREAD,
+                f"The frames' spread is {self.spread}; choose 0 to {LARGEST_SPREAD:g}.",
+            ),
             (self.steps >= 1, f"The search has {self.steps} steps; choose at least 1."),
             (1 <= self.quality <= 100, f"The quality is {self.quality}; choose 1 to 100."),
             (0 <= self.seed < 2**63, f"The seed is {self.seed}; choose a number from 0 to 2**63 - 1."),

@@ -16,7 +16,7 @@ from shield.disruption import Disruption, InGrey, Objective, Target
 from shield.errors import RecipeError
 from shield.faces import Face
 from shield.faces.landmarks import landmarks_of
-from shield.frames import searched
+from shield.frames import FRAMES, searched
 from shield.lpips import load_lpips
 from shield.masking import CHROMA, contrast_mask
 from shield.objectives import objectives
@@ -57,11 +57,12 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Chan
     generator = torch.Generator().manual_seed(recipe.seed)
     source, roads, targets = searched(recipe.seed), _roads(task, recipe), _targets(recipe, device)
     objective: Objective = objectives[recipe.objective]
+    frames = FRAMES.times(recipe.spread)
     if recipe.person is not None:
         objective = Towards(objective, recipe.person)
 
     def loss_of(targets: Sequence[Target]) -> Disruption:
-        return Disruption(working, region.working_face, targets, roads, objective, source, generator)
+        return Disruption(working, region.working_face, targets, roads, objective, source, generator, frames)
 
     flow, start, side = None, working, region.working_face.side
     begun = recipe.beginning.change(region, working) if recipe.beginning.change is not None else None

@@ -302,9 +302,10 @@ def test_what_is_drawn_is_what_was_measured(
     rows = [row for case in experiment.cases(Setting([photo])) for row in case.measure()]
     figure = experiment.plot(rows)
     assert figure is not None
-    known, exact, broken, broken_exact = figure.axes[0].lines
-    assert {*known.get_ydata()} == {0.75} and {*exact.get_ydata()} == {0.25}  # who is not broken is known
-    assert {*broken.get_ydata()} == {0.25} and {*broken_exact.get_ydata()} == {0.75}
+    known, known_of_one, known_exact, broken, broken_of_one, broken_exact = figure.axes[0].lines
+    assert {*known.get_ydata(), *known_of_one.get_ydata()} == {0.75}  # who is not broken is known
+    assert {*known_exact.get_ydata()} == {0.25}
+    assert {*broken.get_ydata(), *broken_of_one.get_ydata()} == {0.25} and {*broken_exact.get_ydata()} == {0.75}
     assert known.get_xdata()[0] == pytest.approx(report.worst_face.visibility.face_lpips)
     assert figure.axes[1].lines[0].get_xdata()[0] == pytest.approx(report.worst_face.visibility.flip)
 

@@ -15,6 +15,7 @@ import shield
 from shield import batch, disruption, fit, pipeline, recipe, search
 from shield.carriers import Change, written
 from shield.faces import detect, whole_picture
+from shield.frames import EXACT, FRAMES
 from shield.photo import decode, encode, from_array, read, to_pixels, to_tensor
 from shield.region import Region, region_of
 from shield.surrogates import load_surrogate
@@ -107,14 +108,28 @@ def test_the_bound_holds_on_lossy_files_too(small, file_format):
     assert far(protection.report, "protected") > 5 * far(protection.report, "resaved")
 
 
-def roads_of(pixels, monkeypatch, **settings):
-    """What the search went through, in order."""
-    asked = Mock(side_effect=search.Disruption)
-    monkeypatch.setattr(search, "Disruption", asked)
-    recipe = replace(LEAST, transforms=("none", "jpeg75"), **settings)
+def loss_of(pixels, monkeypatch, recipe):
+    """What the search climbed."""
+    made = []
+    whole = search.Disruption
+    monkeypatch.setattr(search, "Disruption", lambda *parts: made.append(whole(*parts)) or made[-1])
     region = region_of(detect(pixels)[0], *pixels.shape[1::-1])
     search.search(search.Task(from_array(pixels), region, region.window(), recipe.format), recipe)
-    return asked.call_args.args[3]
+    return made[-1]
+
+
+def roads_of(pixels, monkeypatch, **settings):
+    """What the search went through, in order."""
+    return loss_of(pixels, monkeypatch, replace(LEAST, transforms=("none", "jpeg75"), **settings)).roads
+
+
+def test_a_searchs_frames_are_as_wide_as_its_recipe_says(small, monkeypatch):
+    recipe = replace(LEAST, format="png")
+    assert loss_of(small, monkeypatch, recipe).frames == FRAMES
+    half = loss_of(small, monkeypatch, replace(recipe, spread=0.5)).frames
+    assert (half.shift, half.scale, half.turn) == (FRAMES.shift / 2, FRAMES.scale / 2, FRAMES.turn / 2)
+    loss = loss_of(small, monkeypatch, replace(recipe, spread=0))
+    assert {*loss.judged, *(frame for draw in loss.draw() for frame in draw.frames)} == {EXACT}
 
 
 def test_a_jpeg_is_searched_through_the_codec_that_writes_it(small, monkeypatch):
@@ -412,6 +427,8 @@ def test_alpha_and_profile_travel(tmp_path, small):
         ({"levels": 0}, "1 to 255"),
         ({"smooth": 256}, "0 to 255"),
         ({"steps": 0}, "at least 1"),
+        ({"spread": -1}, "spread is -1"),
+        ({"spread": 4}, "choose 0 to 3"),
         ({"start": "nowhere"}, "no start named 'nowhere'.*protector, random, universal"),
         ({"quality": 101}, "1 to 100"),
         ({"seed": -1}, "from 0"),

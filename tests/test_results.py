@@ -71,7 +71,7 @@ def test_a_photo_that_could_not_be_protected_counts_as_it_was() -> None:
 
 def test_presets_stand_side_by_side_in_their_order() -> None:
     lines = list(results.table([result(preset="strong", saved=0.0), result(preset="subtle", saved=1.0)]))
-    assert row_of(lines, "") == ["", "original", "noise", "subtle", "strong"]
+    assert row_of(lines, "") == ["", "original", "noise, held frames", "subtle", "strong"]
     assert [cell[:4] for cell in row_of(lines, SWAP)[3:]] == ["1.00", "0.00"]
 
 

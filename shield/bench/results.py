@@ -151,7 +151,7 @@ def table(results: Sequence[Result]) -> Iterator[str]:
     """
     presets = [name for name in PRESETS if any(result.preset == name for result in results)]
     rows = list(dict.fromkeys(title for result in results for title in result.original))
-    yield f"| | original | noise | {' | '.join(presets)} |"
+    yield f"| | original | noise, held frames | {' | '.join(presets)} |"
     yield "|---" * (len(presets) + 3) + "|"
     for title in sorted(rows, key=_order):
         before = [result.original[title] for result in results if title in result.original]

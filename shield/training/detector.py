@@ -21,7 +21,7 @@ from shield.training.loop import on_processor, recipes
 from shield.training.makers import Maker, makers
 from shield.training.single import SingleTraining
 
-LEARNED = ("stargan", "ganimation")  # whose faces the detector of models/ learned from
+LEARNED = ("stargan", "ganimation", "spade", "biggan", "swap")  # whose faces the detector of models/ learned from
 WITHOUT = "detector-without-{}"  # recipes, by the maker that is left out
 REAL = ("celeba", "lfw")
 VALIDATION = 10  # one of so many training faces, the last of every source, sets thresholds and is not learned from

@@ -1,12 +1,14 @@
 """What protection costs the eye, and what it buys, at five strengths: the presets and half-way between them.
 
 Every network, kind of frames and channel of every photo, so that one run draws everything: effect against what is seen,
-by frames, by channel, by recogniser, and the time it takes.
+by frames, by channel, by recogniser, and the time it takes. Beside it a search in the face's own frame alone, as
+published attacks search: what frames cost, and what it is worth without them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +37,10 @@ if TYPE_CHECKING:
 
 EDITOR = "stargan"
 SENT = (AS_SAVED, "jpeg75", "half", SOCIAL)
+SEARCHES = {"frames": 1.0, "one frame": 0.0}  # how widely the frames are drawn that a search sees
+FRAMES, ONE = SEARCHES
 SEEN = {"face_lpips": "face LPIPS", "flip": "FLIP"}
+STYLES = {(FRAMES, HELD): "-o", (ONE, HELD): "--", (ONE, EXACT): ":"}  # of search and judging frames
 KNOWN, BROKEN = "{} knows the person", "edits by {} break"
 
 
@@ -67,18 +72,18 @@ class Strengths(Experiment):
 
     def cases(self, setting: Setting) -> Iterator[Case]:
         for photo in photos_of(setting):
-            for name, settings in strengths():
-                recipe = replace(setting.recipe, **settings)
-                yield Case(f"{photo.name} {name}", partial(self.measure, photo, name, recipe), photo)
+            for search, (name, settings) in product(SEARCHES, strengths()):
+                recipe = replace(setting.recipe, **settings, spread=SEARCHES[search])
+                yield Case(f"{photo.name} {name}, {search}", partial(self.measure, photo, name, search, recipe), photo)
 
-    def measure(self, photo: Path, strength: str, recipe: Recipe) -> list[Row]:
+    def measure(self, photo: Path, strength: str, search: str, recipe: Recipe) -> list[Row]:
         """A row per channel, kind of frames and network: the share of frames in which it is broken, over its edits.
 
         A photo that cannot be protected is as it was: nothing is seen of it, and nothing breaks.
         """
         asked = *recipe.searched, *judges
         plan = Plan(surrogates=asked, channels=SENT, exact=SENT, unseen=True, controls=())
-        first: dict[str, Value] = {"photo": photo.name, "strength": strength}
+        first: dict[str, Value] = {"photo": photo.name, "strength": strength, "search": search}
         try:
             report = protect(photo, recipe, plan=plan).report
         except BoundError:
@@ -105,7 +110,7 @@ class Strengths(Experiment):
         ]
 
     def table(self, rows: Sequence[Row]) -> list[Row]:
-        columns = "strength", "network", "frames", "channel"
+        columns = "search", "strength", "network", "frames", "channel"
         summed = list[Row]()
         for key, part in grouped(rows, *columns).items():
             mean, low, high = interval(per_photo(part, "broken"))
@@ -125,6 +130,7 @@ class Strengths(Experiment):
         never = [name for name in asked if name in judges]
         for panel, measure in zip(axes[:2], SEEN, strict=True):
             _against(panel, table, measure, [*((name, True) for name in never), (EDITOR, False)])
+        table = [row for row in table if row["search"] == FRAMES]
         _bars(axes[2], table, "frames", {"channel": AS_SAVED}, never or asked, "as saved, by frames")
         _bars(axes[3], table, "channel", {"frames": HELD}, never or asked, "held frames, by what happens to the file")
         _bars(axes[4], table, "network", {"frames": HELD, "channel": AS_SAVED}, asked, "as saved, by recogniser")
@@ -138,18 +144,21 @@ experiments.register("strengths")(Strengths())
 
 
 def _against(panel: "Axes", table: Sequence[Row], measure: str, networks: Sequence[tuple[str, bool]]) -> None:
-    """Shares against what is seen: held frames full, with intervals, and the search's own frame dashed."""
+    """Shares against what is seen: of the search over frames, with intervals, and of one in a single frame."""
     for number, (name, known) in enumerate(networks):
-        for frame, style in ((HELD, "-o"), (EXACT, "--")):
-            own = [it for it in table if (it["network"], it["frames"], it["channel"]) == (name, frame, AS_SAVED)]
+        for (search, frame), style in STYLES.items():
+            place = search, name, frame, AS_SAVED
+            own = [it for it in table if (it["search"], it["network"], it["frames"], it["channel"]) == place]
             shares = [_ends(row, known) for row in own]
             x, y = [float(row[measure] or 0) for row in own], [mean for mean, _, _ in shares]
-            label = (KNOWN if known else BROKEN).format(name) if frame == HELD else None
+            label = (KNOWN if known else BROKEN).format(name) if search == FRAMES else None
             panel.plot(x, y, style, color=f"C{number}", label=label)
-            if frame == HELD:
+            if search == FRAMES:
                 panel.vlines(x, [low for _, low, _ in shares], [high for _, _, high in shares], color=f"C{number}")
     panel.set(xlabel=SEEN[measure], ylim=(-0.03, 1.03), xlim=(0, None))
-    panel.set_title("full: held frames, dashed: the search's own", fontsize=10)
+    panel.set_title(
+        "full: frames no search saw; dashed: the same, of a search\nin one frame; dotted: in that frame", fontsize=9
+    )
     panel.legend(fontsize=9, loc="center")
 
 
