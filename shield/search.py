@@ -67,7 +67,8 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Chan
     flow, start, side = None, working, region.working_face.side
     begun = recipe.beginning.change(region, working) if recipe.beginning.change is not None else None
     before, landmarks = flow_steps(recipe), _landmarks(working, region, recipe)
-    if begun is not None and begun.flow is not None and WARP in recipe.carriers:
+    bends = WARP in recipe.carriers and (asks_recognisers(recipe) or not recipe.searched)
+    if begun is not None and begun.flow is not None and bends:
         flow = lent(begun.flow, window, recipe.warp, None if landmarks is None else landmarks[None])
     elif before:
         # An editor copies a bent face as it is; a recogniser goes by where things are.
@@ -79,7 +80,7 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Chan
         return Change(torch.zeros_like(working), flow)
     bound = bound_of(recipe, start, region.working_face, window, working)
     if begun is not None:
-        bound = Begun(bound, start, begun.pixels)
+        bound = Begun(bound, start, begun.pixels * _share_begun_with(recipe, start))
     attack, told = attacks[recipe.attack](recipe.steps), _after(progress, before, recipe)
     if task.photo.grey:
         return Change(attack(InGrey(loss_of(targets)), start, Grey(bound), generator, told) - start, flow)
@@ -95,14 +96,31 @@ def _landmarks(working: Tensor, region: Region, recipe: Recipe) -> Tensor | None
 
 def flow_steps(recipe: Recipe) -> int:
     """How many steps of the search go into the warp: none where no recogniser is asked or one is there already."""
-    if recipe.beginning.bends:
+    if recipe.beginning.bends or WARP not in recipe.carriers or not asks_recognisers(recipe):
         return 0
-    asked = WARP in recipe.carriers and any(not _loaded(name, recipe).makes_pictures for name in recipe.searched)
-    return recipe.steps // FLOW_STEPS if asked else 0
+    return recipe.steps // FLOW_STEPS
+
+
+def asks_recognisers(recipe: Recipe) -> bool:
+    """Whether the search asks any."""
+    return any(not _loaded(name, recipe).makes_pictures for name in recipe.searched)
 
 
 def _loaded(name: str, recipe: Recipe) -> Surrogate:
     return load_surrogate(name, pick_device(recipe.device))
+
+
+def _share_begun_with(recipe: Recipe, working: Tensor) -> Tensor:
+    """Of the largest change that the bound allows, the share that the start was made for: (1, 1, h, w) or a scalar.
+
+    A change that was made under the mask begins a search that has none, which is then free to leave it.
+    """
+    own = recipe.beginning.levels
+    if own is None or not recipe.searched:  # made for the bound, or the bound for it
+        return torch.ones(())
+    levels = min(recipe.levels, own)
+    share = torch.tensor(levels / recipe.levels)
+    return share if recipe.masked else share * contrast_mask(working, levels, recipe.smooth)
 
 
 def _after(progress: Progress | None, before: int, recipe: Recipe) -> Progress | None:
@@ -119,8 +137,8 @@ def bound_of(recipe: Recipe, working: Tensor, face: Face, window: Tensor, unbent
     ``window``: share of the change that each pixel may take, (1, 1, h, w) in [0, 1]. ``unbent``: the picture before a
     warp made it what it is.
     """
-    limits, own = Limits(recipe.levels, window), recipe.beginning.levels
-    if recipe.masked or own is not None:  # a start that has levels of its own was made under the mask
+    limits, own = Limits(recipe.levels, window), None if recipe.searched else recipe.beginning.levels
+    if recipe.masked or own is not None:  # what has levels of its own and is no search was made under the mask
         levels = recipe.levels if own is None else min(recipe.levels, own)
         limits = Limits(levels, contrast_mask(working, levels, recipe.smooth) * window, CHROMA)
     bound = bounds[recipe.bound](working, limits)

@@ -18,12 +18,14 @@ from typer.testing import CliRunner
 
 import shield
 from shield import disruption, search, weights
+from shield.bounds import Begun
 from shield.cli import app
 from shield.errors import WeightsError
 from shield.faces import Face, detect, warp
+from shield.masking import contrast_mask
 from shield.photo import from_array
 from shield.region import region_of
-from shield.starts.universal import FITTED_TO, NAME, SIZE, TENSOR, load_universal, universal_change
+from shield.starts.universal import FITTED_TO, LEVELS, NAME, SIZE, TENSOR, load_universal, universal_change
 from shield.verify.verification import _seen
 from shield.weights import WeightsEntry, manifest, models_folder, sha256_of
 
@@ -177,11 +179,28 @@ def test_alone_it_asks_no_surrogate_and_nothing_random(
 def test_a_search_begins_with_it(stencil: Tensor, small: NDArray[np.uint8]) -> None:
     region = region_of(detect(small)[0], 320, 320)
     begun, random = (
-        searched(small, shield.Recipe(start=start, attack="adam", steps=1, transforms=shield.PLAIN))
+        searched(small, shield.Recipe(start=start, attack="adam", steps=1, transforms=shield.PLAIN, levels=LEVELS))
         for start in ("universal", "random")
     )
-    assert max(begun.abs().max(), random.abs().max()) <= shield.Recipe().levels + 0.01
+    assert max(begun.abs().max(), random.abs().max()) <= LEVELS + 0.01
     assert agreement(begun, region.working_face, stencil) > 0.5 > agreement(random, region.working_face, stencil) + 0.3
+
+
+def test_a_search_begins_within_its_mask_and_is_free_to_leave_it(
+    stencil: Tensor, small: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Begun] = []
+    monkeypatch.setattr(search, "Begun", lambda *parts: made.append(Begun(*parts)) or made[-1])
+    recipe = shield.Recipe(start="universal", surrogates=("stargan",), attack="adam", steps=1, smooth=1, levels=40)
+    for masked, most in (False, recipe.levels), (True, recipe.smooth):
+        searched(small, replace(recipe, masked=masked, steered=False))
+        bound = made[-1]
+        share = contrast_mask(bound.original, LEVELS, recipe.smooth)
+        smoothest = share <= share.min() + 0.01
+        begun, furthest = (255 * bound.step(it, 1.0).abs() for it in (bound.change, torch.ones_like(bound.change)))
+        assert 0.5 * LEVELS < float(begun.max()) <= LEVELS + 0.01  # as it was made
+        assert float((begun * smoothest).max()) <= 1.5 * recipe.smooth
+        assert float((furthest * smoothest).max()) == pytest.approx(most, rel=0.2)
 
 
 @pytest.mark.parametrize(
