@@ -17,7 +17,7 @@ from shield.journal import Journal
 from shield.photo import Photo, as_path, open_photo, reason
 from shield.recipe import Recipe
 from shield.results import Saved
-from shield.verify import PLAN, Plan, Source, versions
+from shield.verify import PLAN, Plan, Source, find_faces, versions
 from shield.weights import imported_models, manifest
 from shield.workers import Task, in_workers
 
@@ -50,14 +50,16 @@ def protect_files(
 
     ``credentials``: what to sign every file with. ``watch`` is called at every step; an exception that it raises
     cancels. Outcomes come as they are finished. An error about one photo is its outcome. What would be so for every
-    photo is raised: PhotoError where ``output`` is no
-    folder, RecipeError, WeightsError, ProcessError where no process can be started.
+    photo is raised: PhotoError where ``output`` is no folder or ``reference`` cannot be read, FaceError where that
+    shows nobody, RecipeError, WeightsError, ProcessError where no process can be started.
     """
     recipe, into = recipe or Recipe(), None if output is None else as_path(output)
     if into is not None and not into.is_dir():
         raise PhotoError(f"{str(into)!r} is not a folder; what is made of several photos goes into one.")
     if workers < 1:
         raise RecipeError(f"The workers are {workers}; choose at least 1.")
+    if reference is not None:
+        find_faces(reference)
     run = _Run(_settings(recipe, plan, reference, credentials), into, resume)
     found = [one for given in photos for one in found_in(given, recursive)]
     tasks, done = list[Task[_Job]](), 0

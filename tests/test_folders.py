@@ -54,6 +54,12 @@ def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reference shows somebody, whatever it shows."""
+    monkeypatch.setattr(folders, "find_faces", Mock())
+
+
 def listing(folder: Path) -> dict[str, bytes]:
     found = folder.rglob("*")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found if path.is_file()}
@@ -154,10 +160,17 @@ def test_what_is_missing_or_changed_is_done_again(change: object, moved: bool, a
         {"reference": np.zeros((80, 80, 3), np.uint8)},
     ],
 )
+@pytest.mark.usefixtures("anybody")
 def test_other_settings_are_done_anew(settings: dict[str, object], album: Path, search: Mock) -> None:
     protected(album)
     assert names(protected(album, resume=True, **settings)) == {"a.png": "now", "b.png": "now", "c.png": "failed"}
     assert names(protected(album, resume=True, **settings))["a.png"] == "before"
+
+
+def test_a_reference_that_shows_nobody_is_no_photos_fault(album: Path, search: Mock) -> None:
+    with pytest.raises(shield.FaceError):
+        protected(album, reference=np.zeros((80, 80, 3), np.uint8))
+    assert search.call_count == 0 and not list(album.glob("*.jsonl"))
 
 
 def test_other_weights_are_done_anew(album: Path, search: Mock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,11 +196,11 @@ def test_a_search_begins_within_its_mask_and_is_free_to_leave_it(
         searched(small, replace(recipe, masked=masked, steered=False))
         bound = made[-1]
         share = contrast_mask(bound.original, LEVELS, recipe.smooth)
-        smoothest = share <= share.min() + 0.01
+        smoothest = share <= share.min() + 0.001
         begun, furthest = (255 * bound.step(it, 1.0).abs() for it in (bound.change, torch.ones_like(bound.change)))
         assert 0.5 * LEVELS < float(begun.max()) <= LEVELS + 0.01  # as it was made
         assert float((begun * smoothest).max()) <= 1.5 * recipe.smooth
-        assert float((furthest * smoothest).max()) == pytest.approx(most, rel=0.2)
+        assert 0.99 * most <= float((furthest * smoothest).max()) <= 2 * most
 
 
 @pytest.mark.parametrize(

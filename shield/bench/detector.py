@@ -35,7 +35,7 @@ from shield.surrogates.published import Editor
 from shield.training.data import SOURCES, FaceSet, levels_of, load_faces
 from shield.training.detector import LEARNED, REAL, real_rows
 from shield.training.hardening import Hardening, changed
-from shield.training.makers import SYNTHETIC, makers
+from shield.training.makers import Maker, makers
 
 CPU = torch.device("cpu")
 BATCH = 25
@@ -88,16 +88,20 @@ def unseen_faces(folder: Path) -> FaceSet:
 
 
 @cache
-@torch.no_grad()
 def compared(name: str, folder: Path, count: int) -> tuple[Faces, Faces]:
     """Photographed test faces, ``count`` of every source, as those of a maker compare with them, and those."""
     test = unseen_faces(folder)
-    maker, random = makers[name](test), torch.Generator().manual_seed(0)
     photographs = torch.cat([kind.faces for kind in chosen(test, torch.arange(len(test)), count)])
-    faces = (photographs.float() / 127.5 - 1).split(1)
-    real, made = (maker.partner(face) for face in faces), (maker.made(face, random) for face in faces)
-    faces_made = Faces(name, True, levels_of(torch.cat([*made])), held_out=name not in LEARNED)
-    return Faces("real", False, levels_of(torch.cat([*real]))), faces_made
+    return beside(makers[name](test), photographs)
+
+
+@torch.no_grad()
+def beside(maker: Maker, photographs: Tensor) -> tuple[Faces, Faces]:
+    """Photographed faces, uint8 (N, 3, s, s), as a maker's compare with them, and what it makes (of them)."""
+    random, faces = torch.Generator().manual_seed(0), (photographs.float() / 127.5 - 1).split(1)
+    real, made = ([maker.partner(face) for face in faces], [maker.made(face, random) for face in faces])
+    faces_made = Faces(maker.name, True, levels_of(torch.cat(made)), held_out=maker.name not in LEARNED)
+    return Faces(f"real, beside {maker.name}", False, levels_of(torch.cat(real))), faces_made
 
 
 def protected_from(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
@@ -227,8 +231,10 @@ def calibrate(data: FaceSet, count: int) -> None:
         low, high = np.quantile(scores, (0.25, 0.75))
         console.print(f"{name}: threshold {np.quantile(scores, 1 - ALARMS):.3f}, spread {high - low:.3f}")
     real, untouched = real[::FEWER], untouched[::FEWER]
-    teachers = [editor for editor in editors() if editor.name in LEARNED]
-    kinds = [Faces("real", False, real), *(made_by(editor, real) for editor in teachers)]
+    kinds = [Faces("real", False, real)]
+    for name in LEARNED:
+        partners, made_faces = beside(makers[name](data), real)
+        kinds += [made_faces] if torch.equal(partners.faces, real) else [partners, made_faces]
     kinds += [protected_from(editor, real[::4]) for editor in editors()]
     features, made = _features(detector, kinds)
     random = np.random.default_rng(0)
@@ -313,9 +319,8 @@ def main(
     protected = [protected_from(editor, faces[::4]) for editor in generators]
     pairs = zip(generators, protected, strict=True)  # as many faces, the same seed: asked for what they are safe from
     broken = [replace(made_by(editor, kind.faces), name=f"{editor.name}, broken") for editor, kind in pairs]
-    kinds = [*real, *protected, *(made_by(editor, faces) for editor in generators), *broken]
-    synthetic = test.faces[test.source == SYNTHETIC][:count]
-    kinds += [Faces("synthetic (StyleGAN)", True, synthetic), *([portraits(photos)] if photos else [])]
+    kinds = [*real, *protected, *(beside(make(test), faces)[1] for make in makers.values()), *broken]
+    kinds += [portraits(photos)] if photos else []
     for table in (*network_tables(kinds, detector), verdict_table(kinds, detector), flaw_table(real)):
         console.print(table)
     console.print(

@@ -33,9 +33,9 @@ class DetectorRecipe:
 
     batch: int = 24  # pairs of a real and a made face
     others: int = 8  # real faces beside them, of which nothing is made
-    steps: int = 3_600
+    steps: int = 3_000
     ramp: int = 700  # steps until pictures have as much of a history as later: a start is made on plain ones
-    pairs: int = 12_000  # making a fake costs as much as learning from it a few times
+    pairs: int = 8_000  # making a fake costs as much as learning from it a few times
     crop: int = 104  # px
     learning_rate: float = 1.5e-3
     decay: float = 0.05
