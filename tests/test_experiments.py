@@ -129,6 +129,10 @@ def test_a_change_of_settings_photo_or_weights_is_measured_anew(
     assert [times(setting), times(setting)] == [4, 4]
     monkeypatch.setattr("shield.bench.run.weights_in_use", dict)
     assert times(setting) == 5
+    (tmp_path / "labels.csv").write_text("other faces", encoding="utf-8")
+    assert times(replace(setting, faces=tmp_path)) == 6
+    monkeypatch.setattr("shield.bench.run.versions", lambda: {"shield": "another"})
+    assert times(replace(setting, faces=tmp_path)) == 7
 
 
 def test_a_case_that_fails_ends_no_other_and_is_tried_again(tmp_path: Path) -> None:
@@ -164,6 +168,13 @@ def test_rows_circumstances_and_the_papers_figures_are_written(tmp_path: Path) -
     words = files.table.read_text(encoding="utf-8")
     ours, published = words.split("## As published: Nobody 2020")
     assert "| 2 |" in ours and "| 7 |" in published
+
+
+def test_no_picture_of_other_rows_is_left(tmp_path: Path) -> None:
+    files = Files.of(tmp_path, "counts")
+    files.picture.write_bytes(b"of an earlier run")
+    run(Counting(), "counts", Setting(), tmp_path, resume=False)
+    assert not files.picture.exists()
 
 
 def test_the_command_lists_experiments_and_refuses_in_a_sentence(tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ from shield import InputError, Recipe, ShieldError
 from shield.batch import photos_in
 from shield.bench.experiments import Case, Experiment, Row, Setting, experiments
 from shield.bench.store import append, kept
+from shield.device import pick_device
 from shield.files import fingerprint
+from shield.training.data import LABELS
 from shield.verify import versions
 from shield.weights import weights_in_use
 
@@ -65,9 +67,10 @@ class Files:
 
 
 def digest(case: Case, setting: Setting, weights: Mapping[str, str]) -> str:
-    """Of the photo, the settings and the weights; other results are no answer to this case."""
+    """Of photo, faces, settings, weights and shield itself: other results are no answer to this case."""
     photo = fingerprint(case.photo) if case.photo else ""
-    parts = [case.name, photo, setting.recipe.settings(), setting.count, weights]
+    faces = fingerprint(setting.faces / LABELS) if setting.faces else ""
+    parts = [case.name, photo, faces, setting.recipe.settings(), setting.count, weights, versions()["shield"]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -118,6 +121,7 @@ def run(
     about |= {"cases": len(done), "failed": failed, "seconds": sum(case.seconds for case in done)}
     files.about.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     files.table.write_text("\n".join(words(experiment, rows)) + "\n", encoding="utf-8")
+    files.picture.unlink(missing_ok=True)  # that of other rows
     if rows and _can_plot() and (figure := experiment.plot(rows)) is not None:
         figure.savefig(files.picture, dpi=110)
     return done
@@ -135,7 +139,7 @@ def circumstances(setting: Setting) -> dict[str, Any]:
             "processor": platform.machine(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
-            "device": setting.recipe.device,
+            "device": str(pick_device(setting.recipe.device)),
         },
         "weights": weights_in_use(),
     }
@@ -217,7 +221,7 @@ def main(
         console.print(shown(f"as published: {part.paper}", part.published))
     files = Files.of(out, experiment)
     console.print(f"Wrote {files.kept} and what is made of it.", markup=False, highlight=False)
-    if not _can_plot():
+    if type(part).plot is not Experiment.plot and not _can_plot():
         console.print("No picture was drawn; install matplotlib: pip install 'shield[bench]'.", markup=False)
     if any(case.error for case in done):
         raise typer.Exit(1)

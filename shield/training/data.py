@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from shield.errors import InputError
 
+LABELS = "labels.csv"  # in the folder of the archives
 SOURCES = ("celeba", "lfw", "synthetic")
 SHIFT = 0.06  # of the side, either way: how far a varied face moves at most
 LIGHT = 0.2  # of the range: how far its brightness and its contrast do
@@ -61,9 +62,9 @@ def load_faces(folder: Path, split: str, size: int = 128, sources: tuple[str, ..
 
     Raises InputError where the archives are missing.
     """
-    table = folder / "labels.csv"
+    table = folder / LABELS
     if not table.is_file():
-        raise InputError(f"{folder} holds no labels.csv: point --data at the folder with the face archives.")
+        raise InputError(f"{folder} holds no {LABELS}: point --data at the folder with the face archives.")
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split and row["source"] in sources]
     if not rows:
@@ -83,7 +84,7 @@ def load_faces(folder: Path, split: str, size: int = 128, sources: tuple[str, ..
                 if packed is not None and member.name in missing:
                     faces[missing.pop(member.name)] = _decode(packed.read(), size)
         if missing:
-            raise InputError(f"{path} lacks {min(missing)} and {len(missing) - 1} more faces that labels.csv lists.")
+            raise InputError(f"{path} lacks {min(missing)} and {len(missing) - 1} more faces that {LABELS} lists.")
     labels = torch.tensor([[float(row[name]) for name in names] for row in rows])
     sources_of = torch.tensor([SOURCES.index(row["source"]) for row in rows])
     return FaceSet(faces, labels, sources_of, names, tuple(row["person"] for row in rows))
