@@ -126,6 +126,9 @@ def test_the_stages_follow_the_share_of_the_steps() -> None:
     assert stage(0.13, 4)[1] == pytest.approx(0.5)
     assert stage(0.29, 4) == (2, 1.0) and stage(0.31, 4)[0] == 3
     assert stage(0.999, 4) == (4, 1.0)
+    deeper = [stage(number / 100, 6)[0] for number in range(100)]
+    assert deeper == sorted(deeper) and {*deeper} == {*range(1, 7)}
+    assert deeper.index(4) == 10
     levels = [stage(number / 100, 2)[0] for number in range(100)]
     assert levels == sorted(levels) and {*levels} == {1, 2}
 

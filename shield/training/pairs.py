@@ -23,7 +23,7 @@ from shield.training.data import FaceSet
 
 TRAINED = ("generator", "critics")
 SCALES = 2
-HALVINGS = 3  # of a critic: each of its patches then sees 46 px of its scale
+HALVINGS = 3  # of a critic: each of its patches then sees 54 px of its scale
 SLOPE = 0.2
 LOOK = 20  # steps from one reading of the losses to the next: each waits for the device
 

@@ -44,7 +44,8 @@ class ProGANRecipe:
 
 def stage(share: float, levels: int) -> tuple[int, float]:
     """The level and its ``alpha`` after this share of all steps, in [0, 1)."""
-    shares = SHARES[-levels:]
+    first = levels - len(SHARES) + 1
+    shares = (*[SHARES[0] / first] * first, *SHARES[1:]) if first > 0 else SHARES[-levels:]
     total, begun = sum(shares), 0.0
     for level, own in enumerate(shares, start=1):
         if share * total < begun + own or level == levels:
