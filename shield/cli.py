@@ -204,6 +204,14 @@ def protect(
             "Fastest where workers times threads are the processor's cores.",
         ),
     ] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Work on the nodes of this Ray cluster (auto, HOST:PORT; local: this machine alone), which see the "
+            "photos under the same paths.",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Do only what the journals of earlier runs do not hold, or what has changed."),
@@ -249,12 +257,13 @@ def protect(
         ).with_preset(preset)
         plan, silent = shield.plan_of(verification, recipe), as_json or quiet
         signing = _signing(credentials, credentials_key)
-        if _is_alone(photos) and not resume and summary is None:
+        if _is_alone(photos) and not resume and (summary, ray) == (None, None):
             protecting = Protecting(output, recipe, force, silent, reference, signing, plan)
             protecting.check(photos, as_json)
             code = _on_each(photos, protecting, as_json, quiet)
         else:
-            album = Album(output, recipe, force, silent, reference, signing, plan, recursive, workers, resume, summary)
+            how = recursive, workers, ray, resume, summary
+            album = Album(output, recipe, force, silent, reference, signing, plan, *how)
             album.check(photos)
             code = _on_each(photos, album, as_json, quiet)
     raise typer.Exit(code)
@@ -470,6 +479,7 @@ class Album:
     plan: shield.Plan
     recursive: bool
     workers: int
+    ray: str | None
     resume: bool
     summary: str | None
 
@@ -496,6 +506,7 @@ class Album:
                 self.output,
                 recursive=self.recursive,
                 workers=self.workers,
+                ray=self.ray,
                 resume=self.resume,
                 force=self.force,
                 plan=self.plan,

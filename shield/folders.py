@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from shield.attacks import Progress
 from shield.batch import Outcome, found_in, is_result, outcome_of, protect_where
+from shield.cluster import in_cluster
 from shield.credentials import Credentials
-from shield.errors import PhotoError, RecipeError, SearchError
+from shield.errors import PhotoError, ProcessError, RecipeError, SearchError
 from shield.files import ResultFiles
 from shield.journal import Journal
 from shield.photo import Photo, as_path, open_photo, reason
@@ -31,6 +33,7 @@ def protect_files(
     *,
     recursive: bool = False,
     workers: int = 1,
+    ray: str | None = None,
     resume: bool = False,
     force: bool = False,
     plan: Plan = PLAN,
@@ -43,6 +46,8 @@ def protect_files(
     ``recursive``: folders in folders too, which ``output`` then mirrors. ``workers``: so many photos at once, each in
     a process of its own with as many threads as this one has, so that the bytes stay the same; a program that asks for
     several has to stand under ``if __name__ == "__main__":``. A process that dies costs its photo, after a second try.
+    ``ray``: the same on the nodes of the Ray cluster of that address ("local": of this machine alone), as many at once
+    as they have room for; they see photos and results under the same paths, and have the same shield and models.
 
     Every folder that results go to has a journal. With ``resume`` nothing is done again of which the journal says that
     photo, settings and files are as they were: its outcome is ``earlier`` and comes first. What an interrupted run, or
@@ -58,9 +63,13 @@ def protect_files(
         raise PhotoError(f"{str(into)!r} is not a folder; what is made of several photos goes into one.")
     if workers < 1:
         raise RecipeError(f"The workers are {workers}; choose at least 1.")
+    if workers > 1 and ray is not None:
+        raise RecipeError("Workers are processes of this machine; choose either several of them or a cluster.")
     if reference is not None:
+        reference = open_photo(reference)
         find_faces(reference)
-    run = _Run(_settings(recipe, plan, reference, credentials), into, resume)
+    settings = _settings(recipe, plan, reference, credentials)
+    run = _Run(settings, into, resume)
     found = [one for given in photos for one in found_in(given, recursive)]
     tasks, done = list[Task[_Job]](), 0
     for one in found:
@@ -75,7 +84,10 @@ def protect_files(
         if watch is not None:
             watch(done, len(found), task.item.photo, step / steps)
 
-    for task, came in in_workers(tasks, _Work(recipe, plan, reference, credentials, force, resume), workers, tell):
+    work = _Work(recipe, plan, reference, credentials, force, resume)
+    for task, came in (
+        in_workers(tasks, work, workers, tell) if ray is None else in_cluster(tasks, _OnNode(work, settings), ray, tell)
+    ):
         photo = task.item.photo
         died = SearchError(
             f"The process that worked on {photo} died, and so did a second, perhaps for want of memory; take fewer "
@@ -176,3 +188,19 @@ class _Work:
             source, folder, self.recipe, tell, None, replaceable, self.plan, self.reference, self.credentials
         )
         return Saved.now(*result, time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class _OnNode:
+    """``work`` on another machine, where the same ``settings`` have to mean the same."""
+
+    work: _Work
+    settings: str
+
+    def __call__(self, task: Task[_Job], tell: Progress) -> Outcome[Saved]:
+        work = self.work
+        if _settings(work.recipe, work.plan, work.reference, work.credentials) != self.settings:
+            raise ProcessError(
+                f"The node {platform.node()} has another shield or other models than this machine; install the same."
+            )
+        return work(task, tell)

@@ -1,7 +1,7 @@
 """Nothing leaves the machine, dependencies included: what these must be told before they are imported.
 
 onnxruntime writes a device id into the user's cache when it is imported, and asks a host of its makers' at a run;
-Gradio and the Hugging Face hub's client report their use. Each is told by the environment alone.
+Gradio, the Hugging Face hub's client and Ray report their use. Each is told by the environment alone.
 """
 
 import os
@@ -10,5 +10,6 @@ TELEMETRY_OFF = {
     "ORT_DISABLE_TELEMETRY": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 os.environ.update(TELEMETRY_OFF)

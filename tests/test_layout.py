@@ -67,8 +67,9 @@ MAY_USE = {
     "pipeline": "attacks credentials device fit photo recipe region results search surrogates torch_state verify",
     "batch": "attacks credentials errors files photo pipeline recipe results verify",
     "workers": "errors",
+    "cluster": "errors workers",
     "journal": "errors files photo results",
-    "folders": "attacks batch credentials errors files journal photo recipe results verify weights workers",
+    "folders": "attacks batch cluster credentials errors files journal photo recipe results verify weights workers",
     "summary": "batch errors files photo results",
     "quality": "errors faces lpips photo surrogates torch_state training",
     "training": "attacks bounds carriers channels detection device disruption diversity errors faces frames generators "

@@ -40,8 +40,8 @@ def test_the_core_needs_no_page_and_development_needs_everything(checkout: Path)
     assert not any(text.startswith("gradio") for text in asked["core"])
     assert named(asked["page"], "gradio")
     # Not matplotlib: the page's library imports it where it is there, and it leaves a list of fonts in the home.
-    assert {*asked} - {"core", "dev"} == {"page", "bench", "credentials"}
-    assert "shield[page,credentials]" in asked["dev"]
+    assert {*asked} - {"core", "dev"} == {"page", "bench", "credentials", "cluster"}
+    assert "shield[page,credentials,cluster]" in asked["dev"]
 
 
 def test_the_library_and_the_command_line_start_without_gradio(checkout: Path) -> None:
