@@ -25,6 +25,8 @@ from shield.errors import (
 )
 from shield.faces import Face, Framing
 from shield.folders import protect_files
+from shield.generators import import_generator
+from shield.generators import layouts as LAYOUTS
 from shield.objectives import objectives as OBJECTIVES
 from shield.photo import WRITABLE, Photo, open_photo
 from shield.pipeline import protect
@@ -56,6 +58,7 @@ __all__ = [
     "FAMILIES",
     "FLAWS",
     "JUDGES",
+    "LAYOUTS",
     "OBJECTIVES",
     "PIXELS_ALONE",
     "PLAIN",
@@ -105,6 +108,7 @@ __all__ = [
     "evaluate_models",
     "examine",
     "find_faces",
+    "import_generator",
     "import_model",
     "import_recogniser",
     "imported_models",

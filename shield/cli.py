@@ -727,7 +727,12 @@ def _list(as_json: bool) -> None:
 def import_model(
     file: Annotated[Path, typer.Argument(help="A checkpoint as its authors publish it. It is never changed.")],
     family: Annotated[
-        str, typer.Option("--as", help=f"What it is: {RECOGNISER} (ONNX), {', '.join(shield.FAMILIES)}.")
+        str,
+        typer.Option(
+            "--as",
+            help=f"What it is: {RECOGNISER} (ONNX), {', '.join(shield.FAMILIES)}; "
+            f"a generator of faces: {', '.join(shield.LAYOUTS)}.",
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="What to call it. Default: the family's name and FILE's.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the faces it edits, in px. Default: the family's.")] = None,
@@ -749,6 +754,7 @@ def import_model(
 ) -> None:
     """Check FILE, convert it, and keep it in your model folder: from then on it is a surrogate in every command.
 
+    A generator makes faces for the detector to be tested on.
     The folder is the one that SHIELD_MODELS names, or shield/models in your user data. Exit codes: 0 done; 2 bad input.
     """
     with _reported():
@@ -756,9 +762,17 @@ def import_model(
             if size is not None or attributes:
                 raise shield.InputError("--size and --attributes are not for recognisers; leave them out.")
             entry = shield.import_recogniser(file, name, template, order, cosine, judge)
+        elif family in shield.LAYOUTS:
+            if size is not None or attributes:
+                raise shield.InputError("--size and --attributes are not for generators; leave them out.")
+            entry = shield.import_generator(file, family, name)
         else:
             entry = shield.import_model(file, family, name, size, attributes)
-    use = "Every report asks it." if judge else f"Use it with --surrogate {entry.name}."
+    use = f"Use it with --surrogate {entry.name}."
+    if judge:
+        use = "Every report asks it."
+    elif family in shield.LAYOUTS:
+        use = "shield bench run wang says how well it is told from photographs."
     _say(
         f"imported {entry.source} (sha256 {entry.source_sha256[:12]}...) as {entry.name}. {entry.what} "
         f"{entry.training} Licence: {entry.licence}. {use}"

@@ -37,6 +37,10 @@ class Registry(Mapping[str, T], Generic[T]):
         """Hold the parts of another mapping as well, as they are at every access."""
         self._followed.append(others)
 
+    def registered(self) -> tuple[str, ...]:
+        """The names of those that entered by decorator, without what it follows."""
+        return tuple(self._parts)
+
     def __getitem__(self, name: str) -> T:
         for parts in (self._parts, *self._followed):
             if name in parts:

@@ -106,8 +106,8 @@ def test_an_unknown_generator_is_named() -> None:
 
 
 def test_biggan_is_asked_for_every_class() -> None:
-    numbers, classes = inputs(400, Generator().manual_seed(0))
-    assert numbers.shape == (400, BigGANGenerator(4).code) and {*classes.tolist()} == {*range(len(CLASSES))}
+    numbers, classes = inputs(7, len(CLASSES), 400, Generator().manual_seed(0))
+    assert numbers.shape == (400, 7) and {*classes.tolist()} == {*range(len(CLASSES))}
 
 
 def test_a_level_that_is_not_faded_in_yet_shows_the_one_before() -> None:

@@ -20,8 +20,8 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # Of shield, each room (a module or a package directly under shield/) uses only these. "shield" stands for the public
 # names in shield/__init__.py.
 MAY_USE = {
-    "shield": "attacks batch bounds channels credentials detection doctor drawing errors faces folders objectives "
-    "photo pipeline privacy quality recipe results spelling starts summary surrogates training verify weights",
+    "shield": "attacks batch bounds channels credentials detection doctor drawing errors faces folders generators "
+    "objectives photo pipeline privacy quality recipe results spelling starts summary surrogates training verify weights",
     "errors": "",
     "credentials": "errors",
     "objectives": "errors registry",
@@ -37,7 +37,7 @@ MAY_USE = {
     "weights": "errors",
     "lpips": "errors photo weights",
     "starts": "carriers errors faces region registry surrogates weights",
-    "generators": "device registry weights",
+    "generators": "device errors registry surrogates torch_state weights",
     "faces": "errors photo registry weights",
     "surrogates": "errors faces files objectives photo registry torch_state weights",
     "flip": "separable",

@@ -426,6 +426,17 @@ def test_every_format_is_known_by_what_it_is_whatever_the_ending(tmp_path: Path)
             assert all(torch.equal(found[key], tensors[key]) for key in tensors)
 
 
+def test_a_safetensors_file_may_begin_as_a_pickle_does(tmp_path: Path) -> None:
+    """By chance: it begins with the length of what follows."""
+    path, tensors = tmp_path / "x.pth", {"a.weight": torch.ones(2)}
+    for longer in range(400):
+        save_file(tensors, path, {"padding": "x" * longer})
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80
+    assert torch.equal(read_checkpoint(path).tensors["a.weight"], tensors["a.weight"])
+
+
 def test_half_a_safetensors_file_is_refused_whatever_the_ending(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     save_file(STARGAN, path)

@@ -5,6 +5,8 @@ In the layout of ajbrock/BigGAN-PyTorch, names included. Published files hold be
 W / |W v|; ``sv0`` is what |W v| was a step before, and no network reads it.
 """
 
+from collections.abc import Collection, Sequence
+from functools import partial
 from itertools import pairwise, product
 
 import torch
@@ -12,13 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shield.generators.generator import Inputs, Seeded, generators, shipped
+from shield.generators.layout import Layout, Made, layouts
+from shield.surrogates.published import MisfitError, Tensors, dimensions
 
 NAME = "biggan"  # of the generator and its model
 HAIR, SEXES, AGES = ("black", "blond", "brown"), ("female", "male"), ("old", "young")
 CLASSES = tuple(f"{hair} hair, {sex}, {age}" for hair, sex, age in product(HAIR, SEXES, AGES))
 WIDTH, SHARED = 28, 64  # channels of the last block's half; numbers of a class
-FACTORS = (16, 16, 8, 4, 2)  # channels before the first block and after each, in widths
-ATTENTION = 2  # the block after which every point sees all others: at 32 px
+FACTORS = (16, 16, 8, 4, 2)  # of 64 px
+ATTENTION = 2  # at 32 px
 SLOTS = 20  # numbers of the code for each block, and for the start
 FIRST = 4  # px
 EPSILON, MOMENTUM = 1e-5, 0.1
@@ -104,20 +108,30 @@ class Attention(nn.Module):
 
 
 class BigGANGenerator(nn.Module):
-    """Codes (N, ``code``) and classes (N,) to pictures (N, 3, 64, 64) in [-1, 1]."""
+    """Codes (N, ``code``) and classes (N,) to pictures (N, 3, s, s) in [-1, 1]; s is 4 times 2 per further factor.
+
+    ``factors``: channels before the first block and after each, in widths. ``attention``: the blocks after which every
+    point sees all others.
+    """
 
     def __init__(
-        self, width: int = WIDTH, classes: int = len(CLASSES), shared: int = SHARED, slots: int = SLOTS
+        self,
+        width: int = WIDTH,
+        classes: int = len(CLASSES),
+        shared: int = SHARED,
+        slots: int = SLOTS,
+        factors: Sequence[int] = FACTORS,
+        attention: Collection[int] = (ATTENTION,),
     ) -> None:
         super().__init__()
-        channels = [factor * width for factor in FACTORS]
-        self.slots, self.first, self.code, self.classes = slots, channels[0], slots * len(FACTORS), classes
+        channels = [factor * width for factor in factors]
+        self.slots, self.first, self.code, self.classes = slots, channels[0], slots * len(factors), classes
         self.shared = nn.Embedding(classes, shared)
         self.linear = nn.Linear(slots, channels[0] * FIRST**2)
         blocks: list[nn.ModuleList] = []
         for number, (wide, narrow) in enumerate(pairwise(channels)):
             parts: list[nn.Module] = [Block(wide, narrow, shared + slots)]
-            blocks.append(nn.ModuleList(parts + [Attention(narrow)] * (number == ATTENTION)))
+            blocks.append(nn.ModuleList(parts + [Attention(narrow)] * (number in attention)))
         self.blocks = nn.ModuleList(blocks)
         last = nn.Conv2d(channels[-1], 3, 3, padding=1)
         self.output_layer = nn.Sequential(Norm(channels[-1]), nn.ReLU(), last)
@@ -137,13 +151,42 @@ class BigGANGenerator(nn.Module):
         return torch.tanh(self.output_layer(x).float())
 
 
-def drawn(count: int, random: torch.Generator) -> Inputs:
-    """Codes (``count``, D) of the shipped size and classes (``count``,), each as likely."""
-    codes = torch.randn(count, SLOTS * len(FACTORS), generator=random)
-    return codes, torch.randint(len(CLASSES), (count,), generator=random)
+def drawn(size: int, classes: int, count: int, random: torch.Generator) -> Inputs:
+    """Codes (``count``, ``size``) and classes (``count``,), each as likely."""
+    return torch.randn(count, size, generator=random), torch.randint(classes, (count,), generator=random)
+
+
+def build(tensors: Tensors) -> Made:
+    """The network whose sizes the tensors have. Raises MisfitError."""
+    outputs, slots = dimensions(tensors, "linear.weight", 2)
+    channels, attention = [outputs // FIRST**2], list[int]()
+    while (key := f"blocks.{len(channels) - 1}.0.conv1.weight") in tensors:
+        if f"blocks.{len(channels) - 1}.1.theta.weight" in tensors:
+            attention.append(len(channels) - 1)
+        channels.append(dimensions(tensors, key)[0])
+    if outputs % FIRST**2 or min(channels) < 8:
+        raise MisfitError(f"it begins with {outputs} numbers and narrows to {min(channels)} channels")
+    classes, shared = dimensions(tensors, "shared.weight", 2)
+    network = BigGANGenerator(1, classes, shared, slots, channels, attention)
+    return Made(network, FIRST * 2 ** (len(channels) - 1), partial(drawn, network.code, classes))
+
+
+def renewed(tensors: Tensors) -> dict[str, Tensor]:
+    """A published file's tensors with the weights that count, which lie there under spectral norm."""
+    result = {key: value for key, value in tensors.items() if not key.endswith((".u0", ".sv0"))}
+    for key in tensors:
+        weight = f"{key.removesuffix('.u0')}.weight"
+        if key.endswith(".u0") and weight in tensors:
+            rows = tensors[weight].float().flatten(1)
+            direction = F.normalize(tensors[key].float() @ rows, dim=1)
+            result[weight] = tensors[weight].float() / (rows @ direction.T).norm()
+    return result
+
+
+layouts.register(NAME)(Layout("BigGAN", "MIT", build, renewed))
 
 
 @generators.register(NAME)
 def biggan(device: torch.device) -> Seeded:
     """The BigGAN of models/."""
-    return shipped(NAME, BigGANGenerator, "BigGAN", drawn, device)
+    return shipped(NAME, BigGANGenerator, "BigGAN", partial(drawn, SLOTS * len(FACTORS), len(CLASSES)), device)

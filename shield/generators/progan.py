@@ -8,12 +8,18 @@ multiplied by its sqrt(2 / n), and the weights of ``toRGBLayers`` by sqrt(2).
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shield.generators.generator import Inputs
+from shield.generators.layout import Layout, Made, layouts
+from shield.surrogates.published import Tensors, dimensions
+
+FIRST = 4  # px: what it begins with
 CODE = 256
 CHANNELS = (256, 256, 256, 128, 64)  # at 4, 8, 16, 32 and 64 px
 SLOPE, TINY = 0.2, 1e-8
@@ -82,3 +88,35 @@ class ProGANGenerator(nn.Module):
             before = F.interpolate(self.toRGBLayers[level - 1](coarser).float(), scale_factor=2.0)
             picture = torch.lerp(before, picture, alpha)
         return picture
+
+
+def build(tensors: Tensors) -> Made:
+    """The network whose sizes the tensors have. Raises MisfitError."""
+    channels = [dimensions(tensors, "groupScale0.0.module.weight")[0]]
+    while (key := f"scaleLayers.{len(channels) - 1}.0.module.weight") in tensors:
+        channels.append(dimensions(tensors, key)[0])
+    code = dimensions(tensors, "formatLayer.module.weight", 2)[1]
+    return Made(ProGANGenerator(channels, code), FIRST * 2 ** (len(channels) - 1), partial(drawn, code))
+
+
+def renewed(tensors: Tensors) -> dict[str, Tensor]:
+    """A published file's tensors for this network, which scales no bias and gives ``toRGBLayers`` no gain.
+
+    A layer's own "module" is lost where checkpoints are unwrapped, for DataParallel calls its wrapping so as well.
+    """
+    result = dict[str, Tensor]()
+    for key, value in tensors.items():
+        layer, _, kind = key.rpartition(".")
+        gain = math.sqrt(2) if key.startswith("toRGBLayers.") else 1.0
+        if kind == "bias" and f"{layer}.weight" in tensors:
+            gain = math.sqrt(2 / tensors[f"{layer}.weight"][0].numel())
+        result[f"{layer.removesuffix('.module')}.module.{kind}"] = gain * value.float()
+    return result
+
+
+def drawn(size: int, count: int, random: torch.Generator) -> Inputs:
+    """Codes (``count``, ``size``)."""
+    return (torch.randn(count, size, generator=random),)
+
+
+layouts.register("progan")(Layout("ProGAN", "BSD 3-Clause", build, renewed))

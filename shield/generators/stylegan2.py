@@ -7,16 +7,21 @@ no layer needs a normalisation that droplets could hide from.
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from shield.device import fast_layout
+from shield.generators.generator import Inputs
+from shield.generators.layout import Layout, Made, layouts
+from shield.surrogates.published import Tensors, dimensions
 
 SIZE, STYLE, DEPTH = 64, 256, 4  # px; numbers of a style; layers of the mapping network
 CHANNELS = (256, 256, 256, 128, 64)  # at 4, 8, 16, 32 and 64 px
 MAPPING_RATE = 0.01  # the mapping network learns so much slower
+FIRST = 4  # px: what it begins with
 BLUR = (1.0, 3.0, 3.0, 1.0)
 SLOPE, GAIN = 0.2, math.sqrt(2)
 TINY = 1e-8
@@ -228,3 +233,21 @@ class StyleGAN2Generator(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         styles = self.styles(codes)[:, None].expand(-1, self.layers, -1)
         return self.synthesis(styles)
+
+
+def build(tensors: Tensors) -> Made:
+    """The network whose sizes the tensors have. Raises MisfitError."""
+    channels = [dimensions(tensors, "conv1.conv.weight", 5)[1]]
+    while (key := f"convs.{2 * len(channels) - 2}.conv.weight") in tensors:
+        channels.append(dimensions(tensors, key, 5)[1])
+    depth = sum(key.startswith("style.") and key.endswith(".weight") for key in tensors)
+    style = dimensions(tensors, "style.1.weight", 2)[0]
+    return Made(StyleGAN2Generator(channels, style, depth), FIRST * 2 ** (len(channels) - 1), partial(codes, style))
+
+
+def codes(size: int, count: int, random: Generator) -> Inputs:
+    """Codes (``count``, ``size``)."""
+    return (torch.randn(count, size, generator=random),)
+
+
+layouts.register("stylegan2")(Layout("StyleGAN2", "MIT; NVIDIA Source Code License-NC where NVIDIA trained it", build))

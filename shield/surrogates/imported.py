@@ -38,6 +38,7 @@ from shield.weights import (
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # what is a file's name on every system
 LISTED = 8  # edits that a model's description names
 RECOGNISER = "recogniser"
+GENERATOR = "generator:"  # how the family of what makes faces of nothing begins
 HALF = 127.5  # of the levels: what networks that do not scale by themselves are given lies in [-1, 1]
 UNCALIBRATED = 0.3  # a cosine; the ArcFace networks that were measured draw their line at .28 to .47
 LOCK, PATIENCE = ".lock", 60  # a file in the model folder, and seconds
@@ -65,7 +66,7 @@ def import_recogniser(
     where the manifest that is there is broken.
     """
     path = Path(path)
-    name = _free_name(name if name is not None else _name_for(path, RECOGNISER))
+    name = free_name(name, path, RECOGNISER)
     templates[template]
     if order not in ORDERS:
         raise InputError(f"The order of colours is {order!r}; choose {' or '.join(ORDERS)}.")
@@ -90,7 +91,7 @@ def import_recogniser(
         reading=Reading(template, mean, scale, order, True, same, judge),
     )
     check_promises(name, recogniser_of(entry, module_of(data)), torch.device("cpu"))
-    _keep(entry, data)
+    keep(entry, data)
     return entry
 
 
@@ -121,11 +122,11 @@ def import_model(
     file is not a whole checkpoint of the family or the manifest that is there is broken.
     """
     path, kind = Path(path), families[family]
-    name = _free_name(name if name is not None else _name_for(path, family))  # before the work, and again after it
+    name = free_name(name, path, family)  # before the work, and again after it
     checkpoint = read_checkpoint(path)
     fitted = fit(kind, checkpoint.tensors, str(path), attributes)
     side = _suitable_size(kind, fitted.sides, size)
-    data = safetensors.torch.save({key: _stored(value) for key, value in kind.cleaned(checkpoint.tensors).items()})
+    data = packed(kind.cleaned(checkpoint.tensors))
     entry = ImportedEntry(
         name=name,
         file=f"{name}.safetensors",
@@ -139,13 +140,14 @@ def import_model(
         source_sha256=checkpoint.sha256,
         attributes=attributes,
     )
-    _keep(entry, data)
+    keep(entry, data)
     return entry
 
 
-def _keep(entry: ImportedEntry, data: bytes) -> None:
+def keep(entry: ImportedEntry, data: bytes) -> None:
+    """Write an imported model into the user's model folder. Raises as ``free_name``, and PhotoError where it cannot."""
     with _alone():
-        _free_name(entry.name)
+        _check_free(entry.name)
         write_atomically(data, user_models_folder() / entry.file)
         _record(imported_models() | {entry.name: entry})
 
@@ -189,7 +191,12 @@ class Imported(Mapping[str, Loader]):
         return len(self._names())
 
     def _names(self) -> list[str]:
-        return [name for name, entry in imported_models().items() if _is_judge(entry) == self.judges]
+        entries = imported_models().items()
+        return [name for name, entry in entries if _is_surrogate(entry) and _is_judge(entry) == self.judges]
+
+
+def _is_surrogate(entry: ImportedEntry) -> bool:
+    return not entry.family.startswith(GENERATOR)
 
 
 def _is_judge(entry: ImportedEntry) -> bool:
@@ -206,18 +213,20 @@ def load_imported(name: str, device: torch.device) -> Surrogate:
     return Editor(name, family.licence, family.framing, network, edits, entry.size).to(device)
 
 
-def _name_for(path: Path, family: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{family}-{path.stem}")[:64]
+def free_name(name: str | None, path: Path, family: str) -> str:
+    """What to call a model: ``name``, or what family and file make of it. Raises InputError where it cannot be had."""
+    wanted = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{family}-{path.stem}")[:64] if name is None else name
+    _check_free(wanted)
+    return wanted
 
 
-def _free_name(name: str) -> str:
+def _check_free(name: str) -> None:
     if not NAME.fullmatch(name):
         raise InputError(f"{name!r} cannot be a model's name; take up to 64 letters, digits, dots, dashes.")
     # Folders of macOS and Windows know one file for two names that differ in case alone.
-    taken = {known.casefold() for known in (*surrogates, *judges, *manifest())}
+    taken = {known.casefold() for known in (*surrogates, *judges, *manifest(), *imported_models())}
     if name.casefold() in taken:
         raise InputError(f"There is a model named {name!r} already; choose another name with --name.")
-    return name
 
 
 def _suitable_size(family: Family, sides: range, size: int | None) -> int:
@@ -235,10 +244,20 @@ def _what(family: Family, edits: Edits) -> str:
     return f"{family.what}: {'; '.join(names[:LISTED])}{rest}."
 
 
-def _origin(family: Family, checkpoint: Checkpoint, edits: Edits) -> str:
+def origin(title: str, checkpoint: Checkpoint) -> str:
+    """What an imported model was made of, in words without a full stop."""
     part = f", from {'its smoothed weights ' * checkpoint.smoothed}{checkpoint.part}" if checkpoint.part else ""
+    return f"Imported as {title}, float16{part}"
+
+
+def _origin(family: Family, checkpoint: Checkpoint, edits: Edits) -> str:
     numbers = "; its conditions are numbered, since a file does not name them" if are_numbered(edits) else ""
-    return f"Imported as {family.title}, float16{part}{numbers}."
+    return f"{origin(family.title, checkpoint)}{numbers}."
+
+
+def packed(tensors: Mapping[str, Tensor]) -> bytes:
+    """A safetensors file of them, in float16 where their numbers fit."""
+    return safetensors.torch.save({key: _stored(value) for key, value in tensors.items()})
 
 
 def _stored(value: Tensor) -> Tensor:

@@ -130,8 +130,8 @@ def detector(data: FaceSet, device: torch.device) -> DetectorTraining:
 
 def without(name: str, data: FaceSet, device: torch.device) -> DetectorTraining:
     """A detector that every maker but one teaches."""
-    return taught([other for other in makers if other != name], data, device)
+    return taught([other for other in makers.registered() if other != name], data, device)
 
 
-for _name in makers:
+for _name in makers.registered():
     recipes.register(WITHOUT.format(_name))(partial(without, _name))

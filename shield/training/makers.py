@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import torch
@@ -124,21 +124,23 @@ class Swapped(Maker):
 
 
 class Generated(Maker):
-    """Faces of nothing, as large as photographed ones; those are made as small as the generator's and enlarged too."""
+    """Faces of nothing, as large as photographed ones; where they are small, those are made as small and enlarged."""
 
     def __init__(self, name: str) -> None:
         self.name, self.generator = name, load_generator(name, CPU)
 
     def partner(self, face: Tensor) -> Tensor:
-        return _enlarged(F.interpolate(face, size=self.generator.size, mode="area"), face.shape[-1])
+        if self.generator.size >= face.shape[-1]:
+            return face
+        return _sized(F.interpolate(face, size=self.generator.size, mode="area"), face.shape[-1])
 
     def made(self, face: Tensor, random: Generator) -> Tensor:
         face_of_nothing = self.generator.sample(1, chosen(2**31, random))
-        return _enlarged(2 * face_of_nothing - 1, face.shape[-1])
+        return _sized(2 * face_of_nothing - 1, face.shape[-1])
 
 
-def _enlarged(face: Tensor, side: int) -> Tensor:
-    return F.interpolate(face, size=(side, side), mode="bilinear", align_corners=False)
+def _sized(face: Tensor, side: int) -> Tensor:
+    return F.interpolate(face, size=(side, side), mode="bilinear", antialias=True)
 
 
 class Drawn(Maker):
@@ -165,8 +167,29 @@ def _generator(name: str, data: FaceSet) -> Generated:
 
 for _name in EDITORS:
     makers.register(_name)(partial(_editor, _name))
-for _name in generators:
+for _name in generators.registered():
     makers.register(_name)(partial(_generator, _name))
+
+
+class _Imported(Mapping[str, Callable[[FaceSet], Maker]]):
+    """The generators that the user imported, which teach no detector and test every one."""
+
+    def __getitem__(self, name: str) -> Callable[[FaceSet], Maker]:
+        if name not in self._names():
+            raise KeyError(name)
+        return partial(_generator, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def _names(self) -> list[str]:
+        return [name for name in generators if name not in generators.registered()]
+
+
+makers.follow(_Imported())
 
 
 @makers.register(SWAP)

@@ -2,7 +2,19 @@
 
 from shield.surrogates.published import aggan, attgan, cyclegan, ganimation, pix2pixhd, spade, stargan
 from shield.surrogates.published.checkpoint import Checkpoint, read_checkpoint
-from shield.surrogates.published.family import LARGEST_SIZE, SMALLEST_SIZE, Editor, Family, families, fit
+from shield.surrogates.published.family import (
+    LARGEST_SIZE,
+    SMALLEST_SIZE,
+    Editor,
+    Family,
+    MisfitError,
+    Tensors,
+    check_numbers,
+    check_shapes,
+    dimensions,
+    families,
+    fit,
+)
 
 __all__ = [
     "LARGEST_SIZE",
@@ -10,9 +22,14 @@ __all__ = [
     "Checkpoint",
     "Editor",
     "Family",
+    "MisfitError",
+    "Tensors",
     "aggan",
     "attgan",
+    "check_numbers",
+    "check_shapes",
     "cyclegan",
+    "dimensions",
     "families",
     "fit",
     "ganimation",

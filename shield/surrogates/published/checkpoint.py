@@ -31,6 +31,7 @@ DEEPEST = 8  # wrappers inside each other; a file can hold itself
 HEADER = 8  # bytes before a safetensors file's "{", which say how much JSON follows
 LONGEST_JSON = 100_000_000  # bytes, as safetensors itself takes
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"  # how the two formats of torch.save begin
+NVIDIAS = ("dnnlib", "torch_utils", "training.")  # modules that the pickles of StyleGAN and ProGAN ask for
 FOREIGN = re.compile(r"(?:GLOBAL|Unsupported class)\s+(\S+)")  # in what torch says of a pickled object
 
 
@@ -64,9 +65,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _is_safetensors(data: bytes, path: Path) -> bool:
+    length = int.from_bytes(data[:HEADER], "little")  # which may begin as a pickle does
+    begins = data[HEADER : HEADER + 1] == b"{" and length <= LONGEST_JSON
     if data.startswith((ZIP, PICKLE)):
-        return False
-    begins = data[HEADER : HEADER + 1] == b"{" and int.from_bytes(data[:HEADER], "little") <= LONGEST_JSON
+        return begins and length <= len(data) - HEADER
     return begins or path.suffix.lower() == ".safetensors"
 
 
@@ -89,6 +91,11 @@ def _torch(data: bytes, path: Path) -> Any:
 def _complaint(data: bytes, path: Path, error: Exception) -> str:
     words = str(error)
     foreign = FOREIGN.search(words) if isinstance(error, pickle.UnpicklingError) else None
+    if foreign and foreign[1].startswith(NVIDIAS):
+        return (
+            f"{path} is one of NVIDIA's pickles ({foreign[1]}), which run code when they are opened; convert it where "
+            "you trust it, with convert_weight.py of rosinality/stylegan2-pytorch, and import what that writes."
+        )
     if foreign or "TorchScript" in words:
         what = f"the pickled Python object {foreign[1]}" if foreign else "a TorchScript program"
         return (

@@ -153,7 +153,7 @@ def fit(family: Family, tensors: Tensors, source: str, attributes: str = "") -> 
     weights = family.cleaned(tensors)
     try:
         network, conditions, sides = _skeleton(family, weights)
-        _check_numbers(weights)
+        check_numbers(weights)
     except MisfitError as misfit:
         raise WeightsError(f"{source} is not a generator of {family.title}: {misfit}{_advice(tensors)}.") from misfit
     network.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
@@ -164,7 +164,7 @@ def fit(family: Family, tensors: Tensors, source: str, attributes: str = "") -> 
 def _skeleton(family: Family, weights: Tensors) -> Plan:
     with torch.device("meta"):  # shapes alone: comparing them costs neither memory nor time
         plan = family.build(weights)
-    _check_shapes({key: value.shape for key, value in plan.network.state_dict().items()}, weights)
+    check_shapes({key: value.shape for key, value in plan.network.state_dict().items()}, weights)
     return plan
 
 
@@ -173,7 +173,8 @@ def sides(multiple: int, smallest: int = SMALLEST_SIZE) -> range:
     return range(max(smallest, SMALLEST_SIZE), LARGEST_SIZE + 1, multiple)
 
 
-def _check_shapes(expected: Mapping[str, torch.Size], tensors: Tensors) -> None:
+def check_shapes(expected: Mapping[str, torch.Size], tensors: Tensors) -> None:
+    """Raise MisfitError where a tensor is missing, left over or of another shape."""
     if missing := [key for key in expected if key not in tensors]:
         raise MisfitError(f"it has no {_first_of(missing)}")
     if extra := [key for key in tensors if key not in expected]:
@@ -183,7 +184,8 @@ def _check_shapes(expected: Mapping[str, torch.Size], tensors: Tensors) -> None:
             raise MisfitError(f"its {key} is {_words(tensors[key].shape)}, expected {_words(shape)}")
 
 
-def _check_numbers(tensors: Tensors) -> None:
+def check_numbers(tensors: Tensors) -> None:
+    """Raise MisfitError where a tensor holds anything but finite floats."""
     for key, value in tensors.items():
         if not value.is_floating_point():
             raise MisfitError(f"its {key} holds {str(value.dtype).removeprefix('torch.')}, expected floats")
