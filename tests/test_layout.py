@@ -21,7 +21,8 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # names in shield/__init__.py.
 MAY_USE = {
     "shield": "attacks batch bounds channels credentials detection doctor drawing errors faces folders generators "
-    "objectives photo pipeline privacy quality recipe results spelling starts summary surrogates training verify weights",
+    "objectives photo pipeline privacy quality recipe results spelling starts summary surrogates training verify "
+    "weights",
     "errors": "",
     "credentials": "errors",
     "objectives": "errors registry",
