@@ -208,8 +208,8 @@ def protect(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Work on the nodes of this Ray cluster (auto, HOST:PORT; local: this machine alone), which see the "
-            "photos under the same paths.",
+            help="Work on the nodes of the Ray cluster that this machine is a node of (auto; local: this machine "
+            "alone), which see the photos under the same paths.",
         ),
     ] = None,
     resume: Annotated[

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from shield.errors import ProcessError
+from shield.errors import ProcessError, ShieldError
 from shield.workers import PATIENCE, Item, Result, Task, Work
 
 LOCAL = "local"  # the address of a cluster of this machine alone, which begins and ends with the work
@@ -33,13 +33,14 @@ def in_cluster(
 ) -> Iterator[tuple[Task[Item], Result | None]]:
     """Every task and what ``work`` makes of it, as they are finished; of one over which two processes died, None.
 
-    ``address``: of the cluster as Ray takes it ("auto", HOST:PORT, "local"); a program that is connected already stays
-    so. All nodes see this process's working folder under the same path, and have the same shield. Every task takes as
-    many cores as this process has threads, on which the last bits of results depend, and there are never more of them
-    under way than the nodes have room for. ``work``, tasks and results have to be picklable. ``tell`` hears when a task
-    begins. What ``work`` raises is raised here. However this ends, so does what is under way.
+    ``address``: of a cluster that this machine is a node of, as Ray takes it ("auto", its head's HOST:PORT), or
+    "local"; a program that is connected already stays so. Nodes work on their processors, see this process's working folder
+    under the same path, and have the same shield. Every task takes as many cores as this process has threads, on which
+    the last bits of results depend, and there are never more of them under way than the nodes have room for. ``work``,
+    tasks and results have to be picklable. ``tell`` hears when a task begins. What ``work`` raises is raised here.
+    However this ends, so does what is under way.
 
-    Raises ProcessError where there is no Ray or no cluster, or none of its nodes is large enough.
+    Raises ProcessError where there is no Ray or no cluster, none of its nodes is large enough, or one cannot work.
     """
     if not tasks:
         return
@@ -59,7 +60,7 @@ def in_cluster(
                     try:
                         result = ray.get(done)
                     except ray.exceptions.RayTaskError as error:
-                        raise (error.cause or error) from None
+                        raise _told(error.cause or error) from error
                     except ray.exceptions.RayError:  # the process or its node died
                         if not task.again:
                             waiting.insert(0, replace(task, again=True))
@@ -70,7 +71,17 @@ def in_cluster(
             for reference in running:
                 ray.cancel(reference)  # so that it takes back what it began to write
             if running:
-                ray.wait([*running], num_returns=len(running), timeout=PATIENCE)
+                for reference in ray.wait([*running], num_returns=len(running), timeout=PATIENCE)[1]:
+                    ray.cancel(reference, force=True)
+
+
+def _told(error: Exception) -> Exception:
+    """What work raised, or what keeps a node from working at all."""
+    if isinstance(error, ShieldError):
+        return error
+    return ProcessError(
+        f"A node of the cluster cannot do the work ({type(error).__name__}: {error}); mend or remove it."
+    )
 
 
 def _next(waiting: Sequence[Task[Item]], running: Sequence[Task[Item]], room: int) -> list[Task[Item]]:
@@ -105,6 +116,7 @@ def _answer(work: Work[Item, Result], task: Task[Item], folder: str, threads: in
             "them under the same path."
         ) from error
     torch.set_num_threads(threads)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray shares out processors alone: all tasks would meet on one GPU
     return work(task, lambda *_: None)
 
 
@@ -116,17 +128,18 @@ def _connected(ray: ModuleType, address: str) -> Iterator[None]:
     alone: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
     heard = signal.getsignal(signal.SIGTERM)  # which Ray takes for itself
     try:
-        _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **alone)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ProcessError(
-            f"There is no cluster at {address!r}; start one with 'ray start --head', or take {LOCAL!r}."
-        ) from error
-    try:
+        try:
+            _knock(address)
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **alone)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ProcessError(
+                f"There is no cluster at {address!r} that this machine is a node of ({error.__cause__ or error}); "
+                f"start one with 'ray start --head', or take {LOCAL!r}."
+            ) from error
         yield
     finally:
         ray.shutdown()
-        if threading.current_thread() is threading.main_thread():
+        if heard is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, heard)
 
 

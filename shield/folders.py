@@ -13,6 +13,7 @@ from shield.attacks import Progress
 from shield.batch import Outcome, found_in, is_result, outcome_of, protect_where
 from shield.cluster import in_cluster
 from shield.credentials import Credentials
+from shield.device import AUTO
 from shield.errors import PhotoError, ProcessError, RecipeError, SearchError
 from shield.files import ResultFiles
 from shield.journal import Journal
@@ -65,6 +66,8 @@ def protect_files(
         raise RecipeError(f"The workers are {workers}; choose at least 1.")
     if workers > 1 and ray is not None:
         raise RecipeError("Workers are processes of this machine; choose either several of them or a cluster.")
+    if ray is not None and recipe.device not in (AUTO, "cpu"):
+        raise RecipeError(f"A cluster works on processors, not on {recipe.device!r}; leave the device out.")
     if reference is not None:
         reference = open_photo(reference)
         find_faces(reference)
@@ -94,6 +97,11 @@ def protect_files(
             "workers or a smaller copy."
         )
         done += 1
+        if came and came.result and (lost := [path for path in came.result.files if not path.exists()]):
+            raise ProcessError(
+                f"{lost[0]} was written on a node of the cluster and is not here; results have to go where all nodes "
+                "see them under the same path."
+            )
         yield run.end(task.item, came or Outcome(photo, error=died))
 
 
@@ -202,5 +210,10 @@ class _OnNode:
         if _settings(work.recipe, work.plan, work.reference, work.credentials) != self.settings:
             raise ProcessError(
                 f"The node {platform.node()} has another shield or other models than this machine; install the same."
+            )
+        if not Path(task.item.photo).is_file():
+            raise ProcessError(
+                f"The node {platform.node()} does not see {task.item.photo}; photos have to lie where all nodes see "
+                "them under the same path."
             )
         return work(task, tell)

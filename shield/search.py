@@ -12,7 +12,7 @@ from shield.bounds import Allowed, Band, Begun, Bound, Grey, Greyed, Limits, Ste
 from shield.carriers import Change, bent, lent, search_flow
 from shield.channels import Codec, Pixels, Transform, View, road
 from shield.device import pick_device
-from shield.disruption import Disruption, InGrey, Objective, Target
+from shield.disruption import DRAWS, Disruption, InGrey, Objective, Target
 from shield.errors import RecipeError
 from shield.faces import Face
 from shield.faces.landmarks import landmarks_of
@@ -62,7 +62,8 @@ def search(task: Task, recipe: Recipe, progress: Progress | None = None) -> Chan
         objective = Towards(objective, recipe.person)
 
     def loss_of(targets: Sequence[Target]) -> Disruption:
-        return Disruption(working, region.working_face, targets, roads, objective, source, generator, frames)
+        draws = 1 if recipe.spread == 0 else DRAWS  # of one frame, a second look sees the same
+        return Disruption(working, region.working_face, targets, roads, objective, source, generator, frames, draws)
 
     flow, start, side = None, working, region.working_face.side
     begun = recipe.beginning.change(region, working) if recipe.beginning.change is not None else None

@@ -155,6 +155,20 @@ def test_what_is_missing_is_a_sentence(nodes: Any, monkeypatch: pytest.MonkeyPat
         list(cluster.in_cluster(tasks("a"), threads, "local", lambda *_: None))
 
 
+def unheard_of(task: Task[str], tell: Progress) -> None:
+    raise ImportError("No module named 'shield'")
+
+
+def test_a_node_that_cannot_work_is_a_sentence(nodes: Any) -> None:
+    with pytest.raises(shield.ProcessError, match=r"cannot do the work .*No module named"):
+        in_cluster(nodes, tasks("a"), unheard_of)
+
+
+def test_a_cluster_has_processors_alone() -> None:
+    with pytest.raises(shield.RecipeError, match="works on processors, not on 'cuda'"):
+        list(shield.protect_files([], shield.Recipe(device="cuda"), ray="auto"))
+
+
 def test_a_cluster_and_workers_are_not_both() -> None:
     with pytest.raises(shield.RecipeError, match="either several of them or a cluster"):
         list(shield.protect_files([], workers=2, ray="auto"))
@@ -208,6 +222,35 @@ def test_every_photo_is_done_exactly_once_though_a_process_and_a_node_are_lost(n
     assert {Path(one.photo).name for one in again if one.result and one.result.earlier} == {
         path.name for path in album.glob("*.png") if ".shield" not in path.name
     } - failed
+
+
+class Elsewhere(folders._OnNode):
+    """Writes where only its node sees it."""
+
+    def __call__(self, task: Task[Any], tell: Progress) -> Any:
+        batch.protect = stand_in.stand_in
+        done = super().__call__(task, tell)
+        for path in done.result.files:
+            path.unlink()
+        return done
+
+
+class Blind(folders._OnNode):
+    """Does not see the photo."""
+
+    def __call__(self, task: Task[Any], tell: Progress) -> Any:
+        os.remove(task.item.photo)
+        return super().__call__(task, tell)
+
+
+@pytest.mark.parametrize(("kind", "words"), [(Elsewhere, "is not here"), (Blind, r"does not see .*a\.png")])
+def test_a_node_with_a_disk_of_its_own_ends_the_run_and_nothing_is_journalled(
+    kind: type[folders._OnNode], words: str, nodes: Any, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "_OnNode", kind)
+    with pytest.raises(shield.ProcessError, match=words):
+        list(shield.protect_files([album / "a.png"], shield.Recipe(seed=1), ray=nodes.address))
+    assert not (album / journal.NAME).exists() or not (album / journal.NAME).read_text()
 
 
 def test_a_node_with_another_shield_is_refused(nodes: Any, album: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,8 @@ MAY_USE = {
     "workers": "errors",
     "cluster": "errors workers",
     "journal": "errors files photo results",
-    "folders": "attacks batch cluster credentials errors files journal photo recipe results verify weights workers",
+    "folders": "attacks batch cluster credentials device errors files journal photo recipe results verify weights "
+    "workers",
     "summary": "batch errors files photo results",
     "quality": "errors faces lpips photo surrogates torch_state training",
     "training": "attacks bounds carriers channels detection device disruption diversity errors faces frames generators "

@@ -51,7 +51,7 @@ from shield.training.attributes import AttributesRecipe, AttributesTraining
 from shield.training.command import train_model
 from shield.training.cyclegan import CycleGANRecipe, CycleGANTraining
 from shield.training.data import SOURCES, BalancedSampler, FaceSet, load_faces, varied
-from shield.training.detector import WITHOUT, DetectorRecipe, DetectorTraining, real_rows
+from shield.training.detector import LEARNED, WITHOUT, DetectorRecipe, DetectorTraining, real_rows
 from shield.training.framing import between
 from shield.training.ganimation import FURTHEST, GANimationRecipe, GANimationTraining, measured
 from shield.training.hardening import HARDENINGS, Hardening, changed
@@ -99,7 +99,7 @@ OTHERS: dict[str, set[str]] = {  # and what they report
     "universal": {"reached"},
 }
 
-WITHOUTS = {WITHOUT.format(name) for name in makers}  # as "detector", but for who teaches
+WITHOUTS = {WITHOUT.format(name) for name in makers.registered()}  # as "detector", but for who teaches
 IN_OTHER_FILES = {"biggan", "pix2pixhd", "progan", "protector", "spade", "stylegan2", "stylegan2_encoder"}
 ELSEWHERE = WITHOUTS | IN_OTHER_FILES
 
@@ -1111,13 +1111,13 @@ def test_the_detector_never_learns_from_synthetic_or_held_back_faces() -> None:
 def test_nobody_but_those_it_learned_from_teaches() -> None:
     run = recipes["detector"](face_set(size=128), CPU)
     assert isinstance(run, DetectorTraining)
-    assert {maker.name for maker in run.fakes.makers} == {"stargan", "ganimation"}
+    assert {maker.name for maker in run.fakes.makers} == {*LEARNED}
 
 
 def test_the_one_that_is_left_out_does_not_teach() -> None:
     run = recipes["detector-without-spade"](face_set(size=128), CPU)
     assert isinstance(run, DetectorTraining)
-    assert {maker.name for maker in run.fakes.makers} == {*makers} - {"spade"}
+    assert {maker.name for maker in run.fakes.makers} == {*makers.registered()} - {"spade"}
 
 
 def test_a_pair_is_a_face_and_what_was_made_of_it() -> None:
@@ -1158,7 +1158,7 @@ def face(portrait: NDArray[np.uint8], portrait_face: Face) -> Tensor:
     return 2 * warp(to_tensor(portrait), portrait_face, 128) - 1
 
 
-@pytest.fixture(scope="module", params=sorted(makers))
+@pytest.fixture(scope="module", params=sorted(makers.registered()))
 def maker(request: pytest.FixtureRequest) -> Maker:
     return makers[request.param](face_set(size=128))
 
@@ -1185,7 +1185,7 @@ def test_what_a_small_generator_makes_is_compared_with_faces_as_small(face: Tens
     for shown in (maker.partner(face), maker.made(face, Generator().manual_seed(1))):
         small = F.interpolate(shown, size=64, mode="area")
         coarse = F.interpolate(small, size=(128, 128), mode="bilinear", align_corners=False)
-        assert (shown - coarse).abs().mean() < 0.4 * (face - coarse).abs().mean() + 0.02
+        assert (shown - coarse).abs().mean() < 0.02
 
 
 def test_the_stylegan_is_that_of_the_archives() -> None:

@@ -6,7 +6,7 @@ training reads: its test split for the tables, held-back faces of the training s
 shield bench detector FOLDER --portraits examples
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -35,14 +35,15 @@ from shield.surrogates.published import Editor
 from shield.training.data import SOURCES, FaceSet, levels_of, load_faces
 from shield.training.detector import LEARNED, REAL, real_rows
 from shield.training.hardening import Hardening, changed
-from shield.training.makers import Maker, makers
+from shield.training.makers import EDITORS, Maker, makers
 
 CPU = torch.device("cpu")
 BATCH = 25
 FILES = (AS_SAVED, "jpeg75", "jpeg50", "blur", "half")
 PROTECTION = Hardening(critic=False, levels=8, steps=4, share=0.4)
 ALARMS = 0.04  # of untouched faces: where a check's threshold is set; at most one in twenty on others
-CALLED_FAKE, DOUBTED = 0.005, 0.1  # of untouched faces: called fake, and not called real
+CALLED_FAKE, DOUBTED = 0.005, 0.1  # of photographs, protected ones too: called fake, and not called real
+BESIDE = "real, beside {}"  # photographs with the history of what a maker makes
 FEWER = 10  # of the faces on which thresholds are set, one in so many is also judged after every channel
 console = Console(width=180)
 
@@ -101,7 +102,16 @@ def beside(maker: Maker, photographs: Tensor) -> tuple[Faces, Faces]:
     random, faces = torch.Generator().manual_seed(0), (photographs.float() / 127.5 - 1).split(1)
     real, made = ([maker.partner(face) for face in faces], [maker.made(face, random) for face in faces])
     faces_made = Faces(maker.name, True, levels_of(torch.cat(made)), held_out=maker.name not in LEARNED)
-    return Faces(f"real, beside {maker.name}", False, levels_of(torch.cat(real))), faces_made
+    return Faces(BESIDE.format(maker.name), False, levels_of(torch.cat(real))), faces_made
+
+
+def compared_with(photographs: Tensor, teachers: Iterable[Maker]) -> Iterator[Faces]:
+    """What makers make of photographs, and these as they compare with it where that is not as they are."""
+    for maker in teachers:
+        real, made = beside(maker, photographs)
+        if not torch.equal(real.faces, photographs):
+            yield real
+        yield made
 
 
 def protected_from(editor: Editor, faces: Tensor, seed: int = 0) -> Faces:
@@ -181,8 +191,9 @@ def network_tables(kinds: Sequence[Faces], detector: Shipped) -> list[Table]:
     """After every channel: average precision and accuracy by generator, false alarms by kind of real face."""
     precision, accuracy, alarms = (Table(title, *FILES) for title in ("average precision", "accuracy", "called fake"))
     odds = {kind.name: {file: network_log_odds(detector, kind.after(file)) for file in FILES} for kind in kinds}
-    real = {file: np.concatenate([odds[name][file] for name in REAL if name in odds]) for file in FILES}
+    photographs = {file: np.concatenate([odds[name][file] for name in REAL if name in odds]) for file in FILES}
     for kind in kinds:
+        real = odds.get(BESIDE.format(kind.name), photographs)
         own, title = odds[kind.name], f"{kind.name}, held out" if kind.held_out else kind.name
         alarms.add_row(title, *(f"{found(own[file]):.3f}" for file in FILES))
         if kind.made:
@@ -231,11 +242,8 @@ def calibrate(data: FaceSet, count: int) -> None:
         low, high = np.quantile(scores, (0.25, 0.75))
         console.print(f"{name}: threshold {np.quantile(scores, 1 - ALARMS):.3f}, spread {high - low:.3f}")
     real, untouched = real[::FEWER], untouched[::FEWER]
-    kinds = [Faces("real", False, real)]
-    for name in LEARNED:
-        partners, made_faces = beside(makers[name](data), real)
-        kinds += [made_faces] if torch.equal(partners.faces, real) else [partners, made_faces]
-    kinds += [protected_from(editor, real[::4]) for editor in editors()]
+    kinds = [Faces("real", False, real), *compared_with(real, [makers[name](data) for name in LEARNED])]
+    kinds += [protected_from(editor, real[::4]) for editor in editors() if editor.name in EDITORS]
     features, made = _features(detector, kinds)
     random = np.random.default_rng(0)
     for name in DEFAULT_CHECKS:
@@ -319,8 +327,9 @@ def main(
     protected = [protected_from(editor, faces[::4]) for editor in generators]
     pairs = zip(generators, protected, strict=True)  # as many faces, the same seed: asked for what they are safe from
     broken = [replace(made_by(editor, kind.faces), name=f"{editor.name}, broken") for editor, kind in pairs]
-    kinds = [*real, *protected, *(beside(make(test), faces)[1] for make in makers.values()), *broken]
-    kinds += [portraits(photos)] if photos else []
+    kinds = [*real, *protected, *compared_with(faces, (make(test) for make in makers.values()))]
+    kinds += [made_by(editor, faces) for editor in generators if editor.name not in makers]
+    kinds += [*broken, *([portraits(photos)] if photos else [])]
     for table in (*network_tables(kinds, detector), verdict_table(kinds, detector), flaw_table(real)):
         console.print(table)
     console.print(

@@ -1,6 +1,6 @@
 """Where the lines are drawn between real, fake and not sure, and how much each flaw counts.
 
-Everything but the false-alarm rate comes from faces of the training split that no network learned from, by
+Everything but the false-alarm rate comes from faces of the training split that the detector did not learn from, by
 ``shield bench detector FOLDER --calibrate``.
 """
 

@@ -25,7 +25,7 @@ class LeaveOneOut(Experiment):
 
     def cases(self, setting: Setting) -> Iterator[Case]:
         setting.archives()
-        for name in makers:
+        for name in makers.registered():
             path = weights_of(WITHOUT.format(name), setting)
             yield Case(name, partial(self.measure, name, setting), path if path.exists() else None)
 
@@ -38,7 +38,7 @@ class LeaveOneOut(Experiment):
                 f"There is no {path}; make it with: shield train {recipe} --data FACES --out {path.parent}."
             )
         network, rows = trained(DetectorNet(), path), list[Row]()
-        for maker in makers:
+        for maker in makers.registered():
             real, made = compared(maker, setting.archives(), setting.count)
             for channel in FILES:
                 scores = [scored(network, kind.after(channel)) for kind in (real, made)]

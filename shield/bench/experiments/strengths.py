@@ -87,10 +87,10 @@ class Strengths(Experiment):
         try:
             report = protect(photo, recipe, plan=plan).report
         except BoundError:
-            places = [(AS_SAVED, HELD), (AS_SAVED, EXACT), *((channel, HELD) for channel in SENT[1:])]
-            seen: Row = dict.fromkeys((*SEEN, "search_s", "verification_s"), 0.0)
+            places = [(channel, frame) for channel in SENT for frame in plan.rows(PROTECTED, channel, full=True)]
+            seen = dict.fromkeys(SEEN, 0.0)
             return [
-                first | {"network": name, "channel": channel, "frames": frame, "broken": 0.0} | dict(seen)
+                first | {"network": name, "channel": channel, "frames": frame, "broken": 0.0} | seen
                 for name in asked
                 for channel, frame in places
             ]
@@ -114,7 +114,7 @@ class Strengths(Experiment):
         summed = list[Row]()
         for key, part in grouped(rows, *columns).items():
             mean, low, high = interval(per_photo(part, "broken"))
-            measures = {name: interval(per_photo(part, name))[0] for name in (*SEEN, "search_s", "verification_s")}
+            measures = {name: _mean(per_photo(part, name)) for name in (*SEEN, "search_s", "verification_s")}
             ends = {"broken": mean, "low": low, "high": high, "photos": len(grouped(part, "photo"))}
             summed.append(dict(zip(columns, key, strict=True)) | ends | measures)
         return summed
@@ -141,6 +141,11 @@ class Strengths(Experiment):
 
 
 experiments.register("strengths")(Strengths())
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    """None where no photo could be protected, for then nothing says how long that takes."""
+    return sum(values) / len(values) if values else None
 
 
 def _against(panel: "Axes", table: Sequence[Row], measure: str, networks: Sequence[tuple[str, bool]]) -> None:
