@@ -34,11 +34,11 @@ def in_cluster(
     """Every task and what ``work`` makes of it, as they are finished; of one over which two processes died, None.
 
     ``address``: of a cluster that this machine is a node of, as Ray takes it ("auto", its head's HOST:PORT), or
-    "local"; a program that is connected already stays so. Nodes work on their processors, see this process's working folder
-    under the same path, and have the same shield. Every task takes as many cores as this process has threads, on which
-    the last bits of results depend, and there are never more of them under way than the nodes have room for. ``work``,
-    tasks and results have to be picklable. ``tell`` hears when a task begins. What ``work`` raises is raised here.
-    However this ends, so does what is under way.
+    "local"; a program that is connected already stays so. Nodes work on their processors, see this process's working
+    folder under the same path, and have the same shield. Every task takes as many cores as this process has threads, on
+    which the last bits of results depend, and there are never more of them under way than the nodes have room for.
+    ``work``, tasks and results have to be picklable. ``tell`` hears when a task begins. What ``work`` raises is raised
+    here. However this ends, so does what is under way.
 
     Raises ProcessError where there is no Ray or no cluster, none of its nodes is large enough, or one cannot work.
     """
