@@ -227,7 +227,7 @@ def test_a_photo_without_checks_has_the_probability_of_the_network(
 def test_a_check_adds_its_weight_for_every_step_above_its_threshold(
     name: str, small: np.ndarray, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flaw, weight = flaws[name], {"blur": 3.6, "grid": 1.75, "seam": 3.75, "skin": 1.45, "brows": 0.5}[name]
+    flaw, weight = flaws[name], {"blur": 3.9, "grid": 1.6, "seam": 4.2, "skin": 1.55, "brows": 0.5}[name]
     measured = Measurement(flaw.threshold + 1.5 * flaw.spread, np.zeros((3, 2), np.float32))
     monkeypatch.setattr("shield.detection.detection.flaws", {name: replace(flaw, measure=lambda view: measured)})
     alone, found = (shield.detect(small, checks=checks).faces[0].log_odds for checks in ([], [name]))
@@ -236,18 +236,18 @@ def test_a_check_adds_its_weight_for_every_step_above_its_threshold(
 
 @torch.no_grad()
 def test_test_faces_are_called_what_they_are_as_recorded(shared: Path) -> None:
-    """Photographs are called real. Of what GANimation makes of them three quarters are called fake, a tenth real."""
+    """Photographs are called real. Of what GANimation makes of them two thirds are called fake."""
     faces = photographs(shared / "data" / "faces", count=48)
     odds = Shipped().log_odds(faces)
     assert all(called(probability_of(value)) == "real" for value in odds.tolist())
-    assert [odds.mean().item(), odds.max().item()] == pytest.approx([-3.350, -1.698], abs=0.05)
+    assert [odds.mean().item(), odds.max().item()] == pytest.approx([-3.421, -1.026], abs=0.05)
     made, faint = (
         Shipped().log_odds((load_surrogate(name, faces.device)(faces[:8]).flatten(0, 1) + 1) / 2)
         for name in ("stargan", "ganimation")
     )
-    assert made.mean().item() == pytest.approx(6.412, abs=0.05)
+    assert made.mean().item() == pytest.approx(6.221, abs=0.05)
     words = [called(probability_of(value)) for value in faint.tolist()]
-    assert (words.count("fake"), words.count("real")) == (29, 4)
+    assert (words.count("fake"), words.count("real")) == (27, 3)
 
 
 def photographs(folder: Path, count: int) -> torch.Tensor:
