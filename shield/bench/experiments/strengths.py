@@ -136,6 +136,7 @@ class Strengths(Experiment):
         _bars(axes[4], table, "network", {"frames": HELD, "channel": AS_SAVED}, asked, "as saved, by recogniser")
         _seconds(axes[5], table)
         photos = len(grouped(rows, "photo"))
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9)
         figure.suptitle(f"photos: {photos}; shares are means over photos x frames, with 95 % intervals over photos")
         return figure
 
@@ -164,7 +165,6 @@ def _against(panel: "Axes", table: Sequence[Row], measure: str, networks: Sequen
     panel.set_title(
         "full: frames no search saw; dashed: the same, of a search\nin one frame; dotted: in that frame", fontsize=9
     )
-    panel.legend(fontsize=9, loc="center")
 
 
 def _ends(row: Row, known: bool) -> tuple[float, float, float]:
