@@ -119,8 +119,8 @@ class Waiting:
     def __call__(self, task: Task[str], tell: Progress) -> None:
         if task.item == "first":
             return
-        (self.folder / "begun").touch()
         try:
+            (self.folder / "begun").touch()  # inside, for it is told to end as soon as this is seen
             while True:
                 time.sleep(0.05)
         except KeyboardInterrupt:
