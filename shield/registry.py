@@ -9,6 +9,24 @@ from shield.errors import RecipeError
 T = TypeVar("T")
 
 
+class Named(Mapping[str, T], Generic[T]):
+    """Parts whose ``names`` are asked for at every access, and ``part``, which makes one: for a registry to follow."""
+
+    def __init__(self, names: Callable[[], list[str]], part: Callable[[str], T]) -> None:
+        self._names, self._part = names, part
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._names():
+            raise KeyError(name)
+        return self._part(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+
 class Registry(Mapping[str, T], Generic[T]):
     """A read-only mapping that parts enter by decorator.
 

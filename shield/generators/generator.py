@@ -33,6 +33,11 @@ Inputs = tuple[Tensor, ...]  # of a network, (N, ...) each
 generators: Registry[Callable[[torch.device], Generator]] = Registry("generator")
 
 
+def codes(size: int, count: int, random: torch.Generator) -> Inputs:
+    """Codes (``count``, ``size``)."""
+    return (torch.randn(count, size, generator=random),)
+
+
 @dataclass(frozen=True)
 class Seeded:
     """A network that makes pictures in [-1, 1], and ``draw``, which makes its inputs for so many faces at random."""

@@ -1,13 +1,13 @@
 """Generators that the user imported: checked, converted, kept in the user's model folder beside other models."""
 
-from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from shield.generators.generator import Generator, Seeded, generators
+from shield.generators.generator import Seeded, generators
 from shield.generators.layout import fit, layouts
+from shield.registry import Named
 from shield.surrogates.imported import GENERATOR, free_name, keep, origin, packed
 from shield.surrogates.published import read_checkpoint
 from shield.torch_state import own_torch_state
@@ -48,22 +48,8 @@ def import_generator(path: str | Path, layout: str, name: str | None = None) -> 
     return entry
 
 
-class Imported(Mapping[str, Callable[[torch.device], Generator]]):
-    """The generators that the user imported, as they are at every access. Raises WeightsError as the manifest."""
-
-    def __getitem__(self, name: str) -> Callable[[torch.device], Generator]:
-        if name not in self._names():
-            raise KeyError(name)
-        return partial(load_imported, name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
-
-    def __len__(self) -> int:
-        return len(self._names())
-
-    def _names(self) -> list[str]:
-        return [name for name, entry in imported_models().items() if entry.family.startswith(GENERATOR)]
+def _names() -> list[str]:
+    return [name for name, entry in imported_models().items() if entry.family.startswith(GENERATOR)]
 
 
 def load_imported(name: str, device: torch.device) -> Seeded:
@@ -73,4 +59,4 @@ def load_imported(name: str, device: torch.device) -> Seeded:
     return Seeded(name, made.size, entry.licence, made.network.to(device), made.draw, device)
 
 
-generators.follow(Imported())
+generators.follow(Named(_names, lambda name: partial(load_imported, name)))

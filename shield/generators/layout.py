@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from shield.errors import WeightsError
 from shield.generators.generator import Inputs
 from shield.registry import Registry
-from shield.surrogates.published import MisfitError, Tensors, check_numbers, check_shapes
+from shield.surrogates.published import MisfitError, Tensors, filled
 
 
 class Made(NamedTuple):
@@ -45,12 +45,6 @@ def fit(layout: Layout, tensors: Tensors, source: str) -> Made:
     over, of another shape, or not of finite numbers.
     """
     try:
-        with torch.device("meta"):  # shapes alone
-            made = layout.build(tensors)
-        check_shapes({key: value.shape for key, value in made.network.state_dict().items()}, tensors)
-        check_numbers(tensors)
+        return filled(layout.build, tensors)
     except MisfitError as misfit:
         raise WeightsError(f"{source} is not a generator of {layout.title}: {misfit}.") from misfit
-    made.network.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
-    made.network.eval().requires_grad_(False)
-    return made

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shield.generators.generator import Inputs
+from shield.generators.generator import codes
 from shield.generators.layout import Layout, Made, layouts
 from shield.surrogates.published import Tensors, dimensions
 
@@ -96,7 +96,7 @@ def build(tensors: Tensors) -> Made:
     while (key := f"scaleLayers.{len(channels) - 1}.0.module.weight") in tensors:
         channels.append(dimensions(tensors, key)[0])
     code = dimensions(tensors, "formatLayer.module.weight", 2)[1]
-    return Made(ProGANGenerator(channels, code), FIRST * 2 ** (len(channels) - 1), partial(drawn, code))
+    return Made(ProGANGenerator(channels, code), FIRST * 2 ** (len(channels) - 1), partial(codes, code))
 
 
 def renewed(tensors: Tensors) -> dict[str, Tensor]:
@@ -112,11 +112,6 @@ def renewed(tensors: Tensors) -> dict[str, Tensor]:
             gain = math.sqrt(2 / tensors[f"{layer}.weight"][0].numel())
         result[f"{layer.removesuffix('.module')}.module.{kind}"] = gain * value.float()
     return result
-
-
-def drawn(size: int, count: int, random: torch.Generator) -> Inputs:
-    """Codes (``count``, ``size``)."""
-    return (torch.randn(count, size, generator=random),)
 
 
 layouts.register("progan")(Layout("ProGAN", "BSD 3-Clause", build, renewed))

@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from shield.device import fast_layout
-from shield.generators.generator import Inputs
+from shield.generators.generator import codes
 from shield.generators.layout import Layout, Made, layouts
 from shield.surrogates.published import Tensors, dimensions
 
@@ -243,11 +243,6 @@ def build(tensors: Tensors) -> Made:
     depth = sum(key.startswith("style.") and key.endswith(".weight") for key in tensors)
     style = dimensions(tensors, "style.1.weight", 2)[0]
     return Made(StyleGAN2Generator(channels, style, depth), FIRST * 2 ** (len(channels) - 1), partial(codes, style))
-
-
-def codes(size: int, count: int, random: Generator) -> Inputs:
-    """Codes (``count``, ``size``)."""
-    return (torch.randn(count, size, generator=random),)
 
 
 layouts.register("stylegan2")(Layout("StyleGAN2", "MIT; NVIDIA Source Code License-NC where NVIDIA trained it", build))

@@ -16,12 +16,13 @@ from torch import Tensor
 from shield.errors import InputError
 from shield.faces.templates import ARCFACE, templates
 from shield.files import write_atomically
+from shield.registry import Named
 from shield.surrogates.promises import check_promises
 from shield.surrogates.published import Checkpoint, Editor, Family, families, fit, read_checkpoint
 from shield.surrogates.published.conditions import Edits, are_numbered
 from shield.surrogates.recognisers.graph import module_of, simplified
 from shield.surrogates.recognisers.recogniser import ONNX, load_recogniser, recogniser_of
-from shield.surrogates.surrogate import Loader, Surrogate, forget, judges, surrogates
+from shield.surrogates.surrogate import Surrogate, forget, judges, surrogates
 from shield.torch_state import own_torch_state
 from shield.weights import (
     ORDERS,
@@ -170,29 +171,10 @@ def _known(name: str) -> ImportedEntry:
     return entries[name]
 
 
-class Imported(Mapping[str, Loader]):
-    """The models that the user imported, as loaders, as they are at every access. Raises WeightsError as the manifest.
-
-    Nothing but the manifest is read before one of them is used. ``judges``: those that no search may ask, or the rest.
-    """
-
-    def __init__(self, judges: bool = False) -> None:
-        self.judges = judges
-
-    def __getitem__(self, name: str) -> Loader:
-        if name not in self._names():
-            raise KeyError(name)
-        return partial(load_imported, name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
-
-    def __len__(self) -> int:
-        return len(self._names())
-
-    def _names(self) -> list[str]:
-        entries = imported_models().items()
-        return [name for name, entry in entries if _is_surrogate(entry) and _is_judge(entry) == self.judges]
+def _imported(judges: bool) -> list[str]:
+    """The surrogates that the user imported: those that no search may ask, or the rest. Reads the manifest alone."""
+    entries = imported_models().items()
+    return [name for name, entry in entries if _is_surrogate(entry) and _is_judge(entry) == judges]
 
 
 def _is_surrogate(entry: ImportedEntry) -> bool:
@@ -301,5 +283,5 @@ def _rows(values: Mapping[str, object]) -> str:
     return "".join(rows).replace("\x7f", "\\u007f")
 
 
-surrogates.follow(Imported())
-judges.follow(Imported(judges=True))
+surrogates.follow(Named(partial(_imported, False), lambda name: partial(load_imported, name)))
+judges.follow(Named(partial(_imported, True), lambda name: partial(load_imported, name)))

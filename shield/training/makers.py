@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from shield.faces.templates import PORTRAIT
 from shield.generators import generators, load_generator
-from shield.registry import Registry
+from shield.registry import Named, Registry
 from shield.surrogates import load_surrogate
 from shield.surrogates.published import Editor
 from shield.surrogates.recognisers import JUDGE
@@ -171,25 +171,12 @@ for _name in generators.registered():
     makers.register(_name)(partial(_generator, _name))
 
 
-class _Imported(Mapping[str, Callable[[FaceSet], Maker]]):
+def _imported() -> list[str]:
     """The generators that the user imported, which teach no detector and test every one."""
-
-    def __getitem__(self, name: str) -> Callable[[FaceSet], Maker]:
-        if name not in self._names():
-            raise KeyError(name)
-        return partial(_generator, name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
-
-    def __len__(self) -> int:
-        return len(self._names())
-
-    def _names(self) -> list[str]:
-        return [name for name in generators if name not in generators.registered()]
+    return [name for name in generators if name not in generators.registered()]
 
 
-makers.follow(_Imported())
+makers.follow(Named(_imported, lambda name: partial(_generator, name)))
 
 
 @makers.register(SWAP)

@@ -103,6 +103,11 @@ def numbers(rows: Sequence[Row], column: str) -> list[float]:
     return [float(value) for row in rows if isinstance(value := row.get(column), int | float)]
 
 
+def mean_of(values: Sequence[float]) -> float | None:
+    """None of nothing."""
+    return sum(values) / len(values) if values else None
+
+
 def per_photo(rows: Sequence[Row], column: str) -> list[float]:
     """A column's mean on every photo: photos are what a mean and its interval go over."""
     means = (numbers(own, column) for own in grouped(rows, "photo").values())

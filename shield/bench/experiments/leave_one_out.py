@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from shield.bench.detector import FILES, average_precision, compared, scored
-from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments, grouped, numbers
+from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments, grouped, mean_of, numbers
 from shield.detection.network import DetectorNet
 from shield.errors import InputError
 from shield.training.detector import WITHOUT
@@ -52,9 +52,9 @@ class LeaveOneOut(Experiment):
         for (maker, channel), own in grouped(rows, "maker", "channel").items():
             left_out = numbers([row for row in own if row["without"] == maker], "precision")
             taught = numbers([row for row in own if row["without"] != maker], "precision")
-            lines.append({"maker": maker, "channel": channel, "left out": _mean(left_out), "taught": _mean(taught)})
+            lines.append({"maker": maker, "channel": channel, "left out": mean_of(left_out), "taught": mean_of(taught)})
         for (channel,), own in grouped(lines, "channel").items():
-            means = {column: _mean(numbers(own, column)) for column in ("left out", "taught")}
+            means = {column: mean_of(numbers(own, column)) for column in ("left out", "taught")}
             lines.append({"maker": "mean", "channel": channel, **means})
         return lines
 
@@ -65,7 +65,3 @@ experiments.register("leave_one_out")(LeaveOneOut())
 def weights_of(recipe: str, setting: Setting) -> Path:
     """The file that the recipe's training left, or will."""
     return setting.trainings_folder() / recipe / "weights.safetensors"
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

@@ -21,6 +21,7 @@ from shield.bench.experiments.experiment import (
     Value,
     experiments,
     grouped,
+    mean_of,
     per_photo,
     photos_of,
 )
@@ -114,7 +115,7 @@ class Strengths(Experiment):
         summed = list[Row]()
         for key, part in grouped(rows, *columns).items():
             mean, low, high = interval(per_photo(part, "broken"))
-            measures = {name: _mean(per_photo(part, name)) for name in (*SEEN, "search_s", "verification_s")}
+            measures = {name: mean_of(per_photo(part, name)) for name in (*SEEN, "search_s", "verification_s")}
             ends = {"broken": mean, "low": low, "high": high, "photos": len(grouped(part, "photo"))}
             summed.append(dict(zip(columns, key, strict=True)) | ends | measures)
         return summed
@@ -142,11 +143,6 @@ class Strengths(Experiment):
 
 
 experiments.register("strengths")(Strengths())
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    """None where no photo could be protected, for then nothing says how long that takes."""
-    return sum(values) / len(values) if values else None
 
 
 def _against(panel: "Axes", table: Sequence[Row], measure: str, networks: Sequence[tuple[str, bool]]) -> None:

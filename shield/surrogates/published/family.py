@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,16 @@ SMALLEST_SIZE, LARGEST_SIZE = 32, 1024  # px: of the pictures that an imported n
 
 class MisfitError(Exception):
     """Why tensors are not of a family: the second half of a sentence."""
+
+
+class Planned(Protocol):
+    """What is built of tensors: a network, and what there is to know beside it."""
+
+    @property
+    def network(self) -> nn.Module: ...
+
+
+P = TypeVar("P", bound=Planned)
 
 
 class Plan(NamedTuple):
@@ -152,19 +162,29 @@ def fit(family: Family, tensors: Tensors, source: str, attributes: str = "") -> 
     """
     weights = family.cleaned(tensors)
     try:
-        network, conditions, sides = _skeleton(family, weights)
-        check_numbers(weights)
+        network, conditions, sides = filled(family.build, weights)
     except MisfitError as misfit:
         raise WeightsError(f"{source} is not a generator of {family.title}: {misfit}{_advice(tensors)}.") from misfit
-    network.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
     edits = family.conditions.edits(conditions, attributes)
-    return Fitted(network.eval().requires_grad_(False), edits, sides)
+    return Fitted(network, edits, sides)
 
 
-def _skeleton(family: Family, weights: Tensors) -> Plan:
+def filled(build: Callable[[Tensors], P], weights: Tensors) -> P:
+    """What ``build`` makes of the sizes, its network with these weights, float32 and frozen.
+
+    Raises MisfitError where a tensor is missing, left over, of another shape, or not of finite numbers.
+    """
+    plan = _skeleton(build, weights)
+    _check_numbers(weights)
+    plan.network.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
+    plan.network.eval().requires_grad_(False)
+    return plan
+
+
+def _skeleton(build: Callable[[Tensors], P], weights: Tensors) -> P:
     with torch.device("meta"):  # shapes alone: comparing them costs neither memory nor time
-        plan = family.build(weights)
-    check_shapes({key: value.shape for key, value in plan.network.state_dict().items()}, weights)
+        plan = build(weights)
+    _check_shapes({key: value.shape for key, value in plan.network.state_dict().items()}, weights)
     return plan
 
 
@@ -173,8 +193,7 @@ def sides(multiple: int, smallest: int = SMALLEST_SIZE) -> range:
     return range(max(smallest, SMALLEST_SIZE), LARGEST_SIZE + 1, multiple)
 
 
-def check_shapes(expected: Mapping[str, torch.Size], tensors: Tensors) -> None:
-    """Raise MisfitError where a tensor is missing, left over or of another shape."""
+def _check_shapes(expected: Mapping[str, torch.Size], tensors: Tensors) -> None:
     if missing := [key for key in expected if key not in tensors]:
         raise MisfitError(f"it has no {_first_of(missing)}")
     if extra := [key for key in tensors if key not in expected]:
@@ -184,8 +203,7 @@ def check_shapes(expected: Mapping[str, torch.Size], tensors: Tensors) -> None:
             raise MisfitError(f"its {key} is {_words(tensors[key].shape)}, expected {_words(shape)}")
 
 
-def check_numbers(tensors: Tensors) -> None:
-    """Raise MisfitError where a tensor holds anything but finite floats."""
+def _check_numbers(tensors: Tensors) -> None:
     for key, value in tensors.items():
         if not value.is_floating_point():
             raise MisfitError(f"its {key} holds {str(value.dtype).removeprefix('torch.')}, expected floats")
@@ -197,7 +215,7 @@ def _advice(tensors: Tensors) -> str:
     """What the tensors are, if anything that shield knows."""
     for name, family in families.items():
         try:
-            _skeleton(family, family.cleaned(tensors))
+            _skeleton(family.build, family.cleaned(tensors))
         except MisfitError:
             continue
         return f"; it fits {family.title}, so import it as {name}"
