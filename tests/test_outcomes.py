@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import torch
 from PIL import ImageDraw
 
 import shield
-from shield.bench import portraits
 from shield.faces import PORTRAIT, Framing, warp, whole_picture
 from shield.faces.attributes import ATTRIBUTES, COLOURS, WORDS, described
 from shield.faces.expression import NOTICEABLE, progress
@@ -343,19 +341,6 @@ def test_no_words_of_the_sheet_are_cut(small, monkeypatch):
     one = Manipulation(0, "a-network-with-a-long-name", "an edit", tile, tile, False, usable=1.0, usable_clean=1.0)
     contact_sheet(small[:, :40], small[:, :40], [one], f"Some words that need more than a line, and {'x' * 90}.")
     assert len(drawn) > 5 and [text for text, whole in drawn if not whole] == []
-
-
-def test_the_benchmark_counts_photos_and_edits_that_work(report):
-    figures = {"a": ((1, 0), (1, 0.5), (0, 1)), "b": ((0.5, 1), (0, 1), (0, 1)), "c": ((0, 1),)}
-    places = list(product((PROTECTED, NOISE), (HELD, "exact")))
-    reports = [
-        replace(report, effects=tuple(r for p, f in places for r in rows(report, *figure, frame=f, picture=p)))
-        for figure in figures.values()
-    ]
-    table = portraits.usable_deepfakes(reports, 1)
-    (cells,) = zip(*(column.cells for column in table.columns), strict=True)
-    assert cells[:5] == ("cyclegan", "none", HELD, "2 of 4", "3 of 7")
-    assert [cell[:5] for cell in cells[5:]] == ["0.750", "0.625", "", "0.625"]
 
 
 def test_an_editor_that_returns_the_photo_makes_no_deepfake(judges, portrait, portrait_face):

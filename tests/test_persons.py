@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner
 
 import shield
 from shield import persons, search
-from shield.bench import persons as bench
+from shield.bench.experiments import Setting, experiments
+from shield.bench.experiments import persons as bench
 from shield.carriers import written
 from shield.cli import app
 from shield.errors import RecipeError
@@ -246,33 +248,31 @@ def test_the_mean_of_photos_is_known_where_none_of_them_is(monkeypatch: pytest.M
 
 def test_a_mean_is_as_long_as_what_it_is_of() -> None:
     embeddings = torch.randn(5, 1, 7, generator=torch.Generator().manual_seed(0))
-    mean = bench.mean_of(embeddings)
+    mean = bench.central(embeddings)
     assert mean.shape == (1, 1, 7)
     assert float(mean.norm()) == pytest.approx(float(embeddings.norm(dim=2).mean()), rel=1e-5)
     assert torch.nn.functional.cosine_similarity(mean, embeddings.mean(0, True), dim=2) == pytest.approx(1, rel=1e-5)
 
 
-def test_the_benchmark_prints_every_network_in_every_way(
-    tmp_path: Path, small: Pixels, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "ann").mkdir()
-    (tmp_path / "none").mkdir()
-    for number in range(2):
-        bench.Image.fromarray(small).save(tmp_path / "ann" / f"{number}.png")
+def test_every_network_is_asked_in_every_way(tmp_path: Path, small: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ann/0.png", "ann/1.png", "few/0.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(small).save(tmp_path / name)
     monkeypatch.setattr(bench, "judges", {"fr_feature": None})
-    lines: list[object] = []
-    monkeypatch.setattr(bench.console, "print", lambda text, **_: lines.append(text))
-    bench.main(tmp_path, photos=2, surrogate=["mobilefacenet"], steps=1, threads=1)
-    (table,) = [line for line in lines if isinstance(line, bench.Table)]
-    cells = [list(column.cells) for column in table.columns]
-    assert list(zip(cells[0], cells[1], strict=True)) == [
+    monkeypatch.setattr(bench, "PHOTOS", 2)
+    recipe = shield.Recipe(surrogates=("mobilefacenet",), steps=1, format="png")
+    setting = Setting([*sorted(tmp_path.glob("*/*.png"))], recipe=recipe)
+    (case,) = experiments["persons"].cases(setting)
+    assert (case.name, case.photo) == ("ann", tmp_path / "ann" / "0.png")
+    table = experiments["persons"].table(case.measure())
+    assert [(line["network"], line["photos"]) for line in table] == [
         (name, way) for name in ("mobilefacenet", "fr_feature") for way in (bench.CLEAN, bench.ALONE, bench.TOWARDS)
     ]
-    assert cells[3][0] == cells[4][0] == "1.00"
+    assert table[0]["known, each"] == table[0]["known by their mean"] == 1 and table[0]["persons"] == 1
 
 
-def test_lfw_persons_become_folders(shared: Path, tmp_path: Path) -> None:
-    bench.written(shared / "data" / "faces", 2, 3, 150, tmp_path)
-    found = bench.persons_in(tmp_path, 3)
+def test_lfw_persons_have_so_many_photos_each(shared: Path) -> None:
+    found = bench.persons_of(Setting(faces=shared / "data" / "faces", count=2))
     assert len(found) == 2
-    assert all(bench.read(path).width == 150 for paths in found.values() for path in paths)
+    assert all(len(photos) == bench.PHOTOS for photos in found.values())
+    assert all(pixels.shape == (bench.SIDE, bench.SIDE, 3) for photos in found.values() for pixels in photos)

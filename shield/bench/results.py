@@ -18,7 +18,7 @@ from rich.console import Console
 
 from shield import PRESETS, BoundError, FaceError, Plan, Recipe, Report, SearchError, protect
 from shield.batch import photos_in
-from shield.bench.frames import written
+from shield.bench.photos import lfw_photos
 from shield.bench.statistics import interval
 from shield.bench.store import append, kept
 from shield.channels import AS_SAVED, load_channel
@@ -241,7 +241,7 @@ def main(
     results = load(store)
     with tempfile.TemporaryDirectory() as temporary:
         sets = {PORTRAITS: photos_in(folder)[::every] if folder else []}
-        sets[PERSONS] = written(faces, count_faces, Path(temporary)) if faces else []
+        sets[PERSONS] = lfw_photos(faces, count_faces, Path(temporary)) if faces else []
         for name in preset or PRESETS:
             digest = digest_of(Recipe(format="png").with_preset(name))
             for photos, paths in sets.items():

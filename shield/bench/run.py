@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from shield import InputError, Recipe, ShieldError
-from shield.batch import photos_in
 from shield.bench.experiments import Case, Experiment, Row, Setting, experiments
+from shield.bench.photos import LFW, lfw_photos, photos_below, scaled
 from shield.bench.store import append, kept
 from shield.device import pick_device
 from shield.files import fingerprint
@@ -187,16 +188,35 @@ def shown(title: str, rows: Sequence[Mapping[str, object]]) -> Table:
     return table
 
 
+def photos_for(folder: Path | None, every: int, scale: float, faces: Path | None, lfw: int, copies: Path) -> list[Path]:
+    """The photos of a run; those that are no files of somebody's are written into ``copies``."""
+    photos = photos_below(folder)[::every] if folder else []
+    if scale != 1:
+        photos = [scaled(photo, copies, scale) for photo in photos]
+    if not lfw:
+        return photos
+    if faces is None:
+        raise InputError("LFW's photos come from the face archives of training; name their folder with --faces.")
+    (copies / LFW).mkdir()
+    return [*photos, *lfw_photos(faces, lfw, copies / LFW)]
+
+
 def main(
     experiment: Annotated[str | None, typer.Argument(help="Its name; none: print what there is.")] = None,
-    folder: Annotated[Path | None, typer.Argument(help="Photos with a face each.")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="Photos with a face each, also in folders in it.")] = None,
     out: Annotated[Path, typer.Option(help="Where results, tables and pictures are kept.")] = Path("results"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the results that are there.")] = False,
-    faces: Annotated[Path | None, typer.Option(help="The face archives of training.")] = None,
-    count: Annotated[int, typer.Option(help="Faces of every source of them.")] = Setting().count,
-    trainings: Annotated[Path | None, typer.Option(help="A folder per recipe trained for it.")] = None,
     every: Annotated[int, typer.Option(min=1, help="One photo in so many, by name.")] = 1,
+    scale: Annotated[float, typer.Option(min=0.01, help="Scale the photos first (for small faces).")] = 1.0,
+    faces: Annotated[Path | None, typer.Option(help="The face archives of training.")] = None,
+    lfw: Annotated[int, typer.Option(min=0, help="So many of their test photos from LFW beside the photos.")] = 0,
+    count: Annotated[
+        int, typer.Option(help="Of experiments on the archives: faces of every source, pairs or persons.")
+    ] = Setting().count,
+    trainings: Annotated[Path | None, typer.Option(help="A folder per recipe trained for it.")] = None,
     preset: Annotated[str, typer.Option()] = "balanced",
+    surrogate: Annotated[list[str] | None, typer.Option(help="Search on these alone (repeatable).")] = None,
+    attack: Annotated[str, typer.Option()] = Recipe().attack,
     steps: Annotated[int, typer.Option()] = Recipe().steps,
     seed: Annotated[int, typer.Option()] = Recipe().seed,
     device: Annotated[str, typer.Option()] = Recipe().device,
@@ -210,10 +230,13 @@ def main(
         return
     torch.set_num_threads(threads)
     try:
-        recipe = Recipe(format="png", steps=steps, seed=seed, device=device).with_preset(preset)
-        setting = Setting(photos_in(folder)[::every] if folder else [], faces, count, recipe, trainings)
+        names = tuple(surrogate or Recipe().surrogates)
+        recipe = Recipe(format="png", surrogates=names, attack=attack, steps=steps, seed=seed, device=device)
         part = experiments[experiment]
-        done = run(part, experiment, setting, out, resume, console)
+        with tempfile.TemporaryDirectory() as copies:
+            photos = photos_for(folder, every, scale, faces, lfw, Path(copies))
+            setting = Setting(photos, faces, count, recipe.with_preset(preset), trainings)
+            done = run(part, experiment, setting, out, resume, console)
     except (ShieldError, OSError) as error:
         raise typer.BadParameter(str(error)) from error
     console.print(shown(part.title, part.table([row for case in done for row in case.rows])))

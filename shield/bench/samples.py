@@ -1,8 +1,9 @@
-"""Show what the manipulators of models/ make of photos, and the detector of them: the sample sheets on their cards.
+"""Show what the networks of models/ make of photos, and the detector of them: the sample sheets on their cards.
 
 shield bench samples FOLDER OUT
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from shield.detection import Shipped, probability_of
 from shield.faces import detect, warp
 from shield.photo import read, to_pixels, to_tensor
 from shield.surrogates import Surrogate, load_surrogates
+from shield.swap import SWAP, Canvas, Swapper, donor, donors, identity, pasted, repainted, shipped_swap
 from shield.verify.sheet import Pixels, sample_sheet
 
 QUALITY = 85
@@ -42,12 +44,24 @@ def detector_sheet(photo: Path) -> Image.Image:
     return sample_sheet(f"detector: how likely made; the original: {before}", captions, [(face, made)])
 
 
+def swap_sheet(photos: Sequence[Path], network: Swapper) -> Image.Image:
+    """People who may be shown, each on every donor; all but the photo is marked."""
+    rows = []
+    for photo in photos:
+        pixels = read(photo).pixels
+        face = detect(pixels)[0]
+        canvases = [donor(name) for name in donors]
+        made = pasted(canvases, repainted(canvases, identity(pixels, face), network))
+        rows.append((Canvas.around(pixels, face).pixels, made))
+    return sample_sheet(SWAP, list(donors), rows)
+
+
 def main(
     folder: Annotated[Path, typer.Argument(help="JPEG photos with a face each; only such as may be shown.")],
     out: Annotated[Path, typer.Argument(help="Where NAME.jpg goes, one per manipulator.")],
     count: Annotated[int, typer.Option(help="Photos on a sheet, evenly chosen.")] = 5,
 ) -> None:
-    """Write a sheet per manipulator; every edited picture is marked."""
+    """Write a sheet per manipulator and one of swaps; every made picture is marked."""
     photos = sorted(folder.glob("*.jpg"))
     chosen = photos[:: max(1, len(photos) // count)][:count]
     for surrogate in load_surrogates(CPU):
@@ -56,4 +70,7 @@ def main(
             target = out / f"{surrogate.name}.jpg"
             sample_sheet(surrogate.name, surrogate.edits, rows).save(target, quality=QUALITY)
             console.print(f"wrote {target}", markup=False, highlight=False)
+    if (network := shipped_swap(CPU)) is not None:
+        swap_sheet(chosen, network).save(out / f"{SWAP}.jpg", quality=QUALITY)
+        console.print(f"wrote {out / SWAP}.jpg", markup=False, highlight=False)
     detector_sheet(chosen[0]).save(out / "detector.jpg", quality=QUALITY)

@@ -16,6 +16,14 @@ def interval(values: Sequence[float], seed: int = 0) -> tuple[float, float, floa
     return float(sample.mean()), float(low), float(high)
 
 
+def spread(values: Sequence[float]) -> str:
+    """Mean and interval, for a table: "0.500 [0.25, 0.75]"; nothing of nothing."""
+    if not values:
+        return ""
+    mean, low, high = interval(values)
+    return f"{mean:.3f} [{low:.2f}, {high:.2f}]"
+
+
 def peak_memory() -> float:
     """The most memory this process has held so far, in GB; not a number where the system keeps no account of it."""
     try:
