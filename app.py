@@ -54,6 +54,7 @@ def main(
             auth=(name, password) if auth else None,
             root_path=root_path,
             open_browser=open_browser,
+            told=typer.echo,
         )
     except shield.InputError as error:
         typer.echo(f"shield: {error}", err=True)

@@ -406,7 +406,7 @@ def test_the_bytes_are_the_same_with_every_number_of_workers(tmp_path: Path, sma
         }
         assert report["swaps"] == [] and report["machine"]["threads"] == "1"
         saved = outcomes[0].result
-        assert saved is not None and "a recogniser that shield never trained against" in saved.sentence
+        assert saved is not None and "recognisers that shield never trained against" in saved.sentence
     assert found[1] == found[2] and len(found[1]) == 2
 
 

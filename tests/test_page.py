@@ -199,9 +199,12 @@ def test_what_is_no_photo_of_a_face_is_a_friendly_sentence(visit, tmp_path):
     page = visit()
     for name, words in (("text.jpg", "not a photo"), ("huge.png", "million pixels"), ("sky.png", "shows no face")):
         choose(page, tmp_path / name)
-        toast(page).get_by_text(words).wait_for()
-        text = toast(page).inner_text()
-        assert name in text
+        page.locator("#preview figcaption").get_by_text(words).wait_for()
+        text = page.inner_text("#preview figcaption")
+        assert name in text and "--" not in text
+        assert page.locator(".toast-body").count() == 0  # it is said once
+        # What shows no face may still be taken as one region; what is no photo may not be begun with.
+        assert page.locator("#protect-go").is_enabled() == (name == "sky.png")
         assert str(tmp_path.parent) not in text and "shield-page" not in text  # no path of the server
         page.get_by_role("button", name="Clear").click()
         page.wait_for_selector("#preview", state="hidden")

@@ -12,13 +12,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 from torch import Tensor
-from typer.testing import CliRunner
 
 import shield
 from shield import search, weights
-from shield.__main__ import app
 from shield.faces import detect, warp
 from shield.frames import held
 from shield.photo import from_array, read, to_tensor
@@ -26,6 +24,7 @@ from shield.region import region_of
 from shield.surrogates import RECOGNISERS, judges, load_surrogate, recognisers, surrogates
 from shield.surrogates.promises import check_promises
 from shield.surrogates.recognisers import student_of
+from shield.surrogates.recognisers.facenet import Conv
 from shield.surrogates.recognisers.graph import module_of, simplified
 from shield.surrogates.recognisers.heads import TEACHERS
 from shield.surrogates.recognisers.recogniser import STUDENTS
@@ -106,7 +105,25 @@ def test_the_order_of_colours_is_kept() -> None:
     assert torch.allclose(seen[0], (255 * faces.flip(1) - 127) / 128, atol=1e-4)
 
 
-# The judge
+def test_facenet_computes_what_the_published_graph_does() -> None:
+    """The first numbers of its embedding in TensorFlow, to what rounding the weights to 8 bits costs."""
+    line = torch.linspace(0, 1, 160)
+    x, y = line.expand(160, 160), line[:, None].expand(160, 160)
+    published = [-0.00562, 0.00439, -0.02865, 0.02546, -0.03451, 0.07071, -0.07396, 0.02055, -0.06509, 0.05629]
+    found = load_surrogate("facenet", CPU)(torch.stack([x, y, x * y])[None])[0, 0]
+    assert found[: len(published)].tolist() == pytest.approx(published, abs=0.004)
+
+
+def test_a_convolution_takes_weights_as_they_are_or_as_whole_numbers() -> None:
+    one, other = Conv(3, 2, (1, 3)), Conv(3, 2, (1, 3))
+    whole, unit = torch.randint(-127, 128, one.weight.shape).to(torch.int8), torch.tensor([0.5, 0.25])
+    one.load_state_dict({"stored": whole, "unit": unit, "bias": torch.ones(2)})
+    other.load_state_dict({"weight": whole * unit[:, None, None, None], "bias": torch.ones(2)})
+    picture = noise(1, 8)
+    assert torch.equal(one(picture), other(picture)) and one(picture).shape == (1, 2, 8, 8)
+
+
+# The judges
 
 
 def test_every_judge_of_the_manifest_is_one_and_no_surrogate() -> None:
@@ -173,16 +190,6 @@ def test_other_weights_are_no_students() -> None:
         student_of("dlib", {})
     with pytest.raises(shield.InputError, match="not those of the student 'transformer'"):
         student_of("transformer", STUDENTS["iresnet"]().state_dict())
-
-
-def test_a_students_line_is_printed_from_its_file(shared: Path, tmp_path: Path) -> None:
-    file = tmp_path / "weights.safetensors"
-    save_file(STUDENTS["iresnet"]().state_dict(), file)
-    call = ["bench", "recognisers", str(shared / "data" / "faces"), "--count", "12", "--student", f"iresnet={file}"]
-    result = CliRunner().invoke(app, call)
-    assert result.exit_code == 0, result.output
-    assert "iresnet" in result.output and "sface" not in result.output
-    assert CliRunner().invoke(app, [*call[:-1], "iresnet=nothing"]).exit_code != 0
 
 
 # Those of the user

@@ -681,7 +681,7 @@ def test_a_recogniser_that_no_search_asked_counts_where_others_were(report):
 
     assert judged(False).verdict == "protected"
     assert judged(True).verdict == "partly protected"
-    assert "a recogniser that shield never trained against still knows you (1 of 1)" in judged(True).headline()
+    assert "recognisers that shield never trained against still know you (1 of 1)" in judged(True).headline()
 
 
 def test_what_the_search_did_not_work_against_is_in_the_table_and_not_in_the_verdict(report):

@@ -11,7 +11,7 @@ ABOUT = """
 
 shield changes a photo by an amount that people hardly see, so that face swaps and face search, which know a face by a
 recogniser, take the person on it for somebody else. It then opens the saved file again, makes face swaps and edits of
-the original and of the protected photo, asks recognisers, one among them that shield never trained against, sends the
+the original and of the protected photo, asks recognisers, two among them that shield never trained against, sends the
 file through what the web does to it, and says what still works and what does not.
 
 ### What it does not do

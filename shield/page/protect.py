@@ -35,7 +35,7 @@ class ProtectTab:
     def __init__(self, options: Options) -> None:
         self.options = options
         bench = Workbench("protect", "Protect", options)
-        with gr.Row(equal_height=False):
+        with gr.Row(equal_height=False, elem_classes="bench"):
             with gr.Column(scale=5, min_width=320):
                 self.photos = gr.File(
                     label="Your photos", file_count="multiple", file_types=PHOTOS, height=170, elem_id="photos"
@@ -57,15 +57,18 @@ class ProtectTab:
         bench.wire(self.task, {self.photos, *self.settings.components})
 
     def look(self, files: list[str] | None) -> tuple[gr.HTML, gr.Dataset, gr.Button]:
-        """What is on the photos: every face outlined, before anything else. The examples give way."""
+        """What is on the photos: every face outlined, before anything else. The examples give way.
+
+        Photos that cannot be read say so in their place, and where there are no others nothing can be begun.
+        """
         if not files:
             return gr.HTML(visible=False), gr.Dataset(visible=self._has_examples()), gr.Button(interactive=False)
         with as_toast():
             self._check_number(files)
         size = ONE if len(files) == 1 else MANY
-        tiles = "".join(_preview(file, size) for file in files)
-        shown = gr.HTML(f'<div class="previews">{tiles}</div>', visible=True)
-        return shown, gr.Dataset(visible=False), gr.Button(interactive=True)
+        tiles, readable = zip(*(_preview(file, size) for file in files), strict=True)
+        shown = gr.HTML(f'<div class="previews">{"".join(tiles)}</div>', visible=True)
+        return shown, gr.Dataset(visible=False), gr.Button(interactive=any(readable))
 
     def task(self, values: Values) -> Task:
         """Protect the photos by the Recipe that the widgets stand for."""
@@ -128,19 +131,20 @@ def _zipped(results: Sequence[Shown], archive: Path) -> list[Shown]:
     return [replace(result, files={**result.files, "zip": archive}) for result in results]
 
 
-def _preview(file: str, size: int) -> str:
-    """One photo with its faces outlined, or why it cannot be protected."""
-    name = Path(file).name
+def _preview(file: str, size: int) -> tuple[str, bool]:
+    """One photo with its faces outlined, or why it cannot be protected, and whether it can be read at all.
+
+    One without a face can be: whoever takes it as one region may go on.
+    """
+    name, photo = Path(file).name, None
     try:
         photo = shield.open_photo(file)
         faces = shield.find_faces(photo)
     except shield.ShieldError as error:
-        complaint = sentence(error)
-        gr.Warning(complaint, title="This photo cannot be protected")
-        return f'<figure class="poor"><figcaption>{complaint}</figcaption></figure>'
+        return f'<figure class="poor"><figcaption>{sentence(error)}</figcaption></figure>', photo is not None
     found = "1 face found" if len(faces) == 1 else f"{len(faces)} faces found"
     image = picture(shield.outline(photo, faces), f"{name}: {found}, outlined", size)
-    return f"<figure>{image}<figcaption>{html.escape(name)}: {found}</figcaption></figure>"
+    return f"<figure>{image}<figcaption>{html.escape(name)}: {found}</figcaption></figure>", True
 
 
 def _examples(folder: Path) -> gr.Dataset:

@@ -118,25 +118,30 @@ def _cells(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], st
 
 
 def _gallery(verification: shield.Verification) -> str:
-    """Every manipulation before and after protection, by face and network."""
+    """Every manipulation before and after protection, by face and network; the editors' are folded, so that a phone's
+    page stays short.
+    """
     known = {effect.surrogate: effect.seen for effect in verification.report.effects}
     tiles = sorted(verification.manipulations, key=lambda tile: (tile.face, not known[tile.surrogate]))
     several = len(verification.report.faces) > 1
     parts = []
     for face, swaps in itertools.groupby(verification.swaps, lambda swap: swap.face):
         title = f"Face {face + 1}, face swap" if several else "Face swap"
-        cards = "".join(map(_swap_card, swaps))
-        parts.append(
-            f'<h4>{title} <span class="hint">this face on other people</span></h4><div class="cards">{cards}</div>'
-        )
+        parts.append(_folded(title, "this face on other people", list(map(_swap_card, swaps)), True))
     for (face, surrogate), group in itertools.groupby(tiles, lambda tile: (tile.face, tile.surrogate)):
         made = list(group)
         title = f"{f'Face {face + 1}, edited' if several else 'Edited'} by {surrogate}"
-        note = "the search worked against it" if known[surrogate] else "the search did not see it"
-        cards = "".join(map(_card, made))
-        head = f'<h4>{html.escape(title)} <span class="hint">{html.escape(note)}</span></h4>'
-        parts.append(f'{head}<div class="cards">{cards}</div>')
+        seen = "the search worked against it" if known[surrogate] else "the search did not see it"
+        working = [tile for tile in made if tile.worked]
+        left = sum(not tile.stopped for tile in working)
+        count = f"{left} of {len(working)} still work" if working else "none worked on the original either"
+        parts.append(_folded(title, f"{count}; {seen}", list(map(_card, made)), False))
     return f'<div class="manipulations">{"".join(parts)}</div>'
+
+
+def _folded(title: str, note: str, cards: Sequence[str], unfolded: bool) -> str:
+    head = f'<summary><h4>{html.escape(title)}</h4> <span class="hint">{html.escape(note)}</span></summary>'
+    return f'<details{" open" if unfolded else ""}>{head}<div class="cards">{"".join(cards)}</div></details>'
 
 
 def _card(tile: shield.Manipulation) -> str:

@@ -1,5 +1,7 @@
 """The whole page, and its server."""
 
+from collections.abc import Callable
+
 import gradio as gr
 
 import shield
@@ -49,12 +51,16 @@ def serve(
     auth: tuple[str, str] | None = None,
     root_path: str | None = None,
     open_browser: bool = False,
+    told: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve the page until it is interrupted. Raises InputError where it cannot listen at ``host`` and ``port``."""
+    """Serve the page until it is interrupted; ``told`` hears where it is.
+
+    Raises InputError where it cannot listen at ``host`` and ``port``.
+    """
     if share:
         allow_proxy(host)
     try:
-        page.launch(
+        _, here, everywhere = page.launch(
             server_name=host,
             server_port=port,
             share=share,
@@ -63,7 +69,8 @@ def serve(
             inbrowser=open_browser,
             max_file_size=f"{options.megabytes}mb",
             allowed_paths=[str(options.examples)],
-            footer_links=["api"],
+            footer_links=[],
+            quiet=True,  # its words are for whoever writes a page
             run_history=False,  # it would keep photos in the browser
             ssr_mode=False,
             pwa=False,
@@ -78,4 +85,6 @@ def serve(
             f"The page cannot listen on {place} of {host}, because it is taken or not allowed; "
             "choose another with --port or --host."
         ) from error
+    if told is not None:
+        told(f"shield is open at {everywhere or here} (Ctrl+C ends it).")
     page.block_thread()

@@ -52,8 +52,8 @@ WORDS = {
     SWAPS: ("face swaps no longer show you ({} pictures)", "face swaps still show you ({} pictures)"),
     SEARCH: ("face search no longer knows you ({} recognisers)", "face search still knows you ({} recognisers)"),
     STRANGER: (
-        "a recogniser that shield never trained against no longer knows you ({})",
-        "a recogniser that shield never trained against still knows you ({})",
+        "recognisers that shield never trained against no longer know you ({})",
+        "recognisers that shield never trained against still know you ({})",
     ),
     EDITS: ("edits make no usable deepfake any more ({})", "edits still make a usable deepfake ({})"),
     UNSEEN: (

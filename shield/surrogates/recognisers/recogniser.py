@@ -15,6 +15,7 @@ from shield.errors import InputError
 from shield.faces.templates import templates
 from shield.objectives import squared_distance
 from shield.surrogates.recognisers.dlib import RecogniserNet
+from shield.surrogates.recognisers.facenet import FaceNet
 from shield.surrogates.recognisers.graph import module_of
 from shield.surrogates.recognisers.heads import READING, SIZE
 from shield.surrogates.recognisers.iresnet import IResNet
@@ -25,10 +26,11 @@ from shield.weights import Reading, WeightsEntry, load_network, manifest, read_w
 ONNX = ".onnx"
 RECOGNISE = "recognise"
 RECOGNISERS = ("dlib", "mobilefacenet", "fr_feature")
-JUDGE = "sface"
+JUDGE = "sface"  # whose word counts where one is needed: of a usable deepfake's person, of a face swap's
+OTHER_JUDGE = "facenet"  # of another architecture, taught by other faces
 STUDENTS: dict[str, Callable[[], nn.Module]] = {"iresnet": IResNet, "transformer": FaceTransformer}
 # The networks whose files hold tensors alone; any other file holds its network as well.
-NETWORKS: dict[str, Callable[[], nn.Module]] = {"dlib": RecogniserNet, **STUDENTS}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {"dlib": RecogniserNet, OTHER_JUDGE: FaceNet, **STUDENTS}
 
 
 class Recogniser(nn.Module):
@@ -97,4 +99,5 @@ def _shipped(name: str, device: torch.device) -> Recogniser:
 
 for _name in (*RECOGNISERS, *STUDENTS):
     surrogates.register(_name)(partial(_shipped, _name))
-judges.register(JUDGE)(partial(_shipped, JUDGE))
+for _name in (JUDGE, OTHER_JUDGE):
+    judges.register(_name)(partial(_shipped, _name))
