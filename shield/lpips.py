@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-import lpips
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +16,7 @@ from shield.errors import WeightsError
 from shield.photo import shrink, to_unit
 from shield.weights import load_tensors
 
-HEADS = Path(lpips.__file__).parent / "weights" / "v0.1" / "alex.pth"
+HEADS = Path("weights", "v0.1", "alex.pth")  # in the lpips package
 
 
 class Lpips(nn.Module):
@@ -25,12 +24,15 @@ class Lpips(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        import lpips  # here, because it brings torchvision: a second that no start of the program need pay
+
         # Shapes alone: the package makes all of AlexNet, 240 MB, and keeps the trunk, which is 10.
         with warnings.catch_warnings(), torch.device("meta"):
             warnings.simplefilter("ignore")  # it does so by arguments of old
             self.net = lpips.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False)
-        self.net.scaling_layer = lpips.ScalingLayer()
-        self.net.load_state_dict(torch.load(HEADS, "cpu", weights_only=True), strict=False, assign=True)
+        self.net.scaling_layer, self._unit = lpips.ScalingLayer(), lpips.normalize_tensor
+        heads = Path(lpips.__file__).parent / HEADS
+        self.net.load_state_dict(torch.load(heads, "cpu", weights_only=True), strict=False, assign=True)
         self._load_trunk(load_tensors("lpips_alexnet"))
         self.eval().requires_grad_(False)
 
@@ -50,7 +52,7 @@ class Lpips(nn.Module):
         layer = self.net.scaling_layer(2 * image - 1)
         for part in self.net.net.children():
             layer = part(layer)
-            yield lpips.normalize_tensor(layer)
+            yield self._unit(layer)  # type: ignore[no-untyped-call,unused-ignore]
 
     def between(self, one: Iterable[Tensor], other: Iterable[Tensor]) -> Tensor:
         """Distances (N,) between pictures given by their features."""

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet50
 
 from shield.errors import WeightsError
 from shield.surrogates.published import read_checkpoint
@@ -35,6 +34,8 @@ def load_wang(path: Path) -> WangNet:
 
     Raises InputError where the file cannot be read, WeightsError where it is not a whole checkpoint of this network.
     """
+    from torchvision.models import resnet50  # here: it costs a second that no start of the program need pay
+
     tensors = read_checkpoint(path).tensors
     with torch.device("meta"):  # random weights would cost a second, and nobody wants them
         resnet = resnet50(weights=None, num_classes=1)

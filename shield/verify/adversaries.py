@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
-from skimage.restoration import denoise_nl_means, estimate_sigma
+from skimage import restoration  # what it holds is loaded when it is used
 
 from shield.channels import Pixels
 from shield.channels.blur import blur
@@ -46,7 +46,7 @@ def noise_of(picture: NDArray[Any]) -> float:
     """The standard deviation of the noise in a picture (H, W, 3) in [0, 1], from its finest wavelets."""
     if not np.ptp(picture, axis=(0, 1)).all():  # scikit-image has no answer for a channel of one value
         return LEAST_NOISE
-    return max(LEAST_NOISE, float(estimate_sigma(picture, average_sigmas=True, channel_axis=-1)))
+    return max(LEAST_NOISE, float(restoration.estimate_sigma(picture, average_sigmas=True, channel_axis=-1)))
 
 
 def non_local_means(pixels: Pixels) -> Pixels:
@@ -54,7 +54,7 @@ def non_local_means(pixels: Pixels) -> Pixels:
     picture = pixels.astype(np.float32) / 255
     sigma = noise_of(picture)
     patches = {"patch_size": PATCH, "patch_distance": SEARCH, "fast_mode": True, "channel_axis": -1}
-    clean: Pixels = denoise_nl_means(picture, h=STRENGTH * sigma, sigma=sigma, **patches)
+    clean: Pixels = restoration.denoise_nl_means(picture, h=STRENGTH * sigma, sigma=sigma, **patches)
     return np.rint(255 * clean).clip(0, 255).astype(np.uint8)
 
 

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from shield.faces import Framing
 from shield.surrogates.generator import with_conditions
@@ -55,6 +54,8 @@ class Layer(nn.Module):
 
     def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module) -> None:
         super().__init__()
+        from torchvision.ops import FrozenBatchNorm2d  # here: it costs a second that no start of the program need pay
+
         norms = [FrozenBatchNorm2d(convolution.out_channels)] if convolution.bias is None else []
         self.layers = nn.Sequential(convolution, *norms, activation)
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-import onnx2torch
 import onnxruntime
 from onnx import ModelProto, TensorProto, numpy_helper
 from torch import nn
@@ -26,6 +25,8 @@ def module_of(data: bytes) -> nn.Module:
 
     Raises InputError where torch lacks one of its operators.
     """
+    import onnx2torch  # here, because it brings torchvision: a second that no start of the program need pay
+
     try:
         network: nn.Module = onnx2torch.convert(onnx.load_from_string(data))
     except Exception as error:  # whatever goes wrong in another's file
