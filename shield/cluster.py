@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from shield.errors import ProcessError, ShieldError
-from shield.workers import PATIENCE, Item, Result, Task, Work
+from shield.workers import PATIENCE, Item, Result, Task, Work, next_tasks
 
 LOCAL = "local"  # the address of a cluster of this machine alone, which begins and ends with the work
 KNOCK = 5.0  # seconds that an address has to answer
@@ -51,7 +51,7 @@ def in_cluster(
         work_there = ray.put(work)
         try:
             while waiting or running:
-                for task in _next(waiting, [*running.values()], _room(ray, threads) - len(running)):
+                for task in next_tasks(waiting, [*running.values()], _room(ray, threads) - len(running)):
                     waiting.remove(task)
                     running[begin.remote(work_there, task, os.getcwd(), threads)] = task
                     tell(task, 0, 1, 0.0)
@@ -82,16 +82,6 @@ def _told(error: Exception) -> Exception:
     return ProcessError(
         f"A node of the cluster cannot do the work ({type(error).__name__}: {error}); mend or remove it."
     )
-
-
-def _next(waiting: Sequence[Task[Item]], running: Sequence[Task[Item]], room: int) -> list[Task[Item]]:
-    """The first tasks that may be begun, as many as there is room for."""
-    busy, chosen = {task.apart for task in running}, list[Task[Item]]()
-    for task in waiting:
-        if len(chosen) < room and task.apart not in busy:
-            busy.add(task.apart)
-            chosen.append(task)
-    return chosen
 
 
 def _room(ray: ModuleType, threads: int) -> int:

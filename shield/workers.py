@@ -98,18 +98,26 @@ def in_workers(
 
 
 def _hand_out(waiting: list[Task[Item]], crew: list[_Worker[Item]]) -> None:
-    """Give every process that has nothing to do the first task that may be begun."""
-    for worker in crew:
-        busy = {one.task.apart for one in crew if one.task}
-        task = next((task for task in waiting if task.apart not in busy), None)
-        if task is None or not worker.ready or worker.task:
-            continue
+    """Give every process that has nothing to do the next task."""
+    idle = [worker for worker in crew if worker.ready and not worker.task]
+    running = [worker.task for worker in crew if worker.task]
+    for worker, task in zip(idle, next_tasks(waiting, running, len(idle)), strict=False):
         waiting.remove(task)
         worker.task = task
         try:
             worker.connection.send(task)
         except OSError:  # it died meanwhile, which is heard next
             continue
+
+
+def next_tasks(waiting: Sequence[Task[Item]], running: Sequence[Task[Item]], room: int) -> list[Task[Item]]:
+    """The first tasks that may be begun beside those that run, as many as there is room for."""
+    busy, chosen = {task.apart for task in running}, list[Task[Item]]()
+    for task in waiting:
+        if len(chosen) < room and task.apart not in busy:
+            busy.add(task.apart)
+            chosen.append(task)
+    return chosen
 
 
 def _heard(worker: _Worker[Item]) -> tuple[str, Any]:
