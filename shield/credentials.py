@@ -105,7 +105,7 @@ class Credentials:
         """
         if format not in MIME:
             words = f"A file of the format {format} has no place for Content Credentials"
-            raise PhotoError(f"{words}; choose --format png.")
+            raise PhotoError(f"{words}; choose PNG as format.")
         self._check("The certificate", "The key")
 
     def _check(self, certificate: str, key: str) -> None:

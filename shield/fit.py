@@ -79,7 +79,7 @@ def refuse_if_saving_alone_exceeds(original: Candidate, excesses: Excesses, face
     ):  # a copy, whose file is not kept
         raise BoundError(
             f"Saving this photo already changes a face by more than the bound ({_words(original.recipe)}); "
-            "choose --format png, a higher quality or a stronger preset."
+            "choose PNG as format, a higher quality or a stronger preset."
         )
 
 

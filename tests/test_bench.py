@@ -32,10 +32,10 @@ from shield.bench.experiments import (
 from shield.bench.statistics import interval, spread
 from shield.frames import held
 from shield.photo import read
-from shield.surrogates import load_surrogates
+from shield.surrogates import judges, load_surrogates
 from shield.surrogates.recognisers.iresnet import IResNet
 from shield.swap import donor
-from shield.training.data import SOURCES, FaceSet, load_faces
+from shield.training.data import FaceSet, load_faces
 from shield.verify import EXACT, HELD, NOISE, PROTECTED, RESAVED
 from shield.verify.swaps import Readers
 
@@ -81,7 +81,16 @@ def test_a_mean_is_printed_with_its_interval() -> None:
 
 
 def test_photos_are_those_of_a_folder_and_of_the_folders_in_it(tmp_path: Path) -> None:
-    names = "b.png", "a.png", "zoe/1.png", "ann/2.jpg", "ann/deep/3.png", "ann/2.shield.jpg", "notes.txt"
+    names = (
+        "b.png",
+        "a.png",
+        ".hidden/1.png",
+        "zoe/1.png",
+        "ann/2.jpg",
+        "ann/deep/3.png",
+        "ann/2.shield.jpg",
+        "notes.txt",
+    )
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -93,6 +102,17 @@ def test_a_scaled_copy_is_smaller_and_keeps_the_name_of_its_folder(tmp_path: Pat
     before, after = read(photo), read(photos.scaled(photo, tmp_path, 0.5))
     assert (after.width, after.height) == (round(before.width / 2), round(before.height / 2))
     assert photos.scaled(photo, tmp_path, 0.5).parent.name == photo.parent.name
+    other = photo.with_suffix(".png")
+    Image.open(photo).save(other)
+    assert photos.scaled(other, tmp_path, 0.5) != photos.scaled(photo, tmp_path, 0.5)
+
+
+def test_what_is_no_folder_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(shield.InputError, match="is no folder"):
+        photos.photos_below(tmp_path / "none")
+    for call in (["crops", str(tmp_path), "out.png"], ["crops", str(tmp_path / "none"), "out.png"]):
+        result = CliRunner().invoke(app, call)
+        assert result.exit_code == 2 and isinstance(result.exception, SystemExit)
 
 
 def test_test_faces_come_from_the_test_split(shared: Path) -> None:
@@ -100,11 +120,11 @@ def test_test_faces_come_from_the_test_split(shared: Path) -> None:
         return hashlib.sha256(pixels.tobytes()).hexdigest()
 
     folder = shared / "data" / "faces"
-    faces = [*photos.test_faces(folder, 3, SOURCES)]
+    faces = [*photos.lfw_faces(folder, 3)]
     split = {digest(face.permute(1, 2, 0).numpy().copy()) for face in load_faces(folder, "test").faces}
     assert {digest(face) for face in faces} <= split
     assert all((face.shape, face.dtype) == ((128, 128, 3), np.uint8) for face in faces)
-    assert [digest(face) for face in photos.test_faces(folder, 2, SOURCES)] == [digest(face) for face in faces[:2]]
+    assert [digest(face) for face in photos.lfw_faces(folder, 2)] == [digest(face) for face in faces[:2]]
 
 
 def test_lfw_test_photos_become_files(shared: Path, tmp_path: Path) -> None:
@@ -140,7 +160,8 @@ def test_a_run_is_of_photos_their_copies_or_faces_of_the_archives(
 
 
 def test_every_case_is_a_recipe_of_its_own_and_each_editor_is_left_out_once() -> None:
-    cases = ablation.ways(shield.Recipe(steps=7).with_preset("strong"), MANIPULATORS)
+    cases = ablation.ways(shield.Recipe(steps=7, attack="pgd").with_preset("strong"), MANIPULATORS)
+    assert cases["tangent"].attack == "tangent" == cases["the same, robust"].attack
     assert len(set(cases.values())) == len(cases)
     left_out = [set(MANIPULATORS) - set(recipe.surrogates) for recipe in cases.values()]
     assert [out for out in left_out if out] == [{name} for name in MANIPULATORS]
@@ -198,8 +219,12 @@ def test_what_breaks_is_counted_over_photos_and_what_fits_no_bound_as_whole(
     report: shield.Report, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     figures = {PROTECTED: 0.75, NOISE: 0.25, RESAVED: 0.0}
+    named = [*dict.fromkeys(row.edit for row in report.effects if row.surrogate == "stargan")]
+    first, edits = named[0], len(named)
     rows = [
-        replace(row, share=figures[row.picture], usable=0.25, usable_clean=1.0 if row.edit != "Young" else 0.0)
+        replace(row, share=figures[row.picture])
+        if row.surrogate == "dlib"
+        else replace(row, share=figures[row.picture], usable=0.25, usable_clean=float(row.edit != first))
         for row in report.effects
     ]
     answering(replace(report, effects=tuple(rows)), portraits, monkeypatch)
@@ -213,7 +238,11 @@ def test_what_breaks_is_counted_over_photos_and_what_fits_no_bound_as_whole(
     assert {str(line["disrupted"])[:5] for line in lines} == {"0.500"}
     saved = [line for line in lines if line["channel"] == "none" and line["frames"] == HELD]
     assert {line["noise"] for line in saved} == {0.25} and {line["re-saved"] for line in saved} == {0.0}
-    assert {(line["usable, original"], str(line["usable"])[:5]) for line in lines} == {(1.0, "0.250")}
+    stargan = [line for line in lines if line["network"] == "stargan"]
+    assert {(line["usable, original"], str(line["usable"])[:5]) for line in stargan} == {(1.0, "0.250")}
+    assert {line["works"] for line in stargan} == {f"{2 * edits - 2} of {2 * edits} edits, 2 photos"}
+    assert {line["usable, noise"] for line in stargan if line["channel"] == "none" and line["frames"] == HELD} == {0.25}
+    assert means["measured"] == "2 of 3"
     assert means["face_lpips"] == pytest.approx(report.worst_face.visibility.face_lpips)
     assert means["search_s"] == report.seconds["search"]
 
@@ -222,6 +251,7 @@ def test_what_cleaning_brings_back_is_counted_beside_the_original(
     report: shield.Report, monkeypatch: pytest.MonkeyPatch, photo: Path
 ) -> None:
     (row,) = report.select(PROTECTED, "none", "dlib", HELD)
+    seen = list[shield.Plan]()
     undone = tuple(
         replace(row, channel=way, picture=picture, share=share)
         for way, shares in {"none": (1.0, 0.0), "median": (0.25, 0.5)}.items()
@@ -230,8 +260,9 @@ def test_what_cleaning_brings_back_is_counted_beside_the_original(
     made = SimpleNamespace(photo="the saved file")
     monkeypatch.setattr(cleaning, "protect", lambda *_, **__: made)
 
-    def verify(before: Path, after: str, adversaries: bool, **_: object) -> SimpleNamespace:
+    def verify(before: Path, after: str, adversaries: bool, plan: shield.Plan, **_: object) -> SimpleNamespace:
         assert (before, after, adversaries) == (photo, "the saved file", True)
+        seen.append(plan)
         return SimpleNamespace(report=SimpleNamespace(adversaries=undone))
 
     monkeypatch.setattr(cleaning, "verify_photo", verify)
@@ -240,6 +271,7 @@ def test_what_cleaning_brings_back_is_counted_beside_the_original(
         ("none", "0.000", 1.0),
         ("median", "0.750", 0.5),
     ]
+    assert {*judges} < {*seen[0].asked} and "stargan" not in seen[0].asked
 
 
 # Starts
@@ -250,10 +282,12 @@ def test_what_a_start_saves_is_the_way_to_where_the_random_one_ends() -> None:
     universal = starts.Search([0.4, 0.5, 0.7, 0.9], [1.5, 2.5, 3.5, 4.5])
     assert random.level_with(0.9) == 3  # never: all of its steps
     rows = starts.compared("a", {"random": random, "universal": universal})
-    assert [(row["steps saved"], row["seconds saved"]) for row in rows] == [(1, 1.0), (2, 1.5)]
+    assert [(row["steps saved"], row["seconds saved"]) for row in rows] == [(0, 0.0), (1, 0.5)]
     table = experiments["starts"].table([*rows, *rows])
     assert [line["start"] for line in table] == ["random", "universal"]
-    assert table[1]["steps saved"] == "2.000 [2.00, 2.00]" and table[1]["photos"] == 2
+    assert table[1]["steps saved"] == "1.000 [1.00, 1.00]" and table[1]["photos"] == 2
+    with pytest.raises(shield.InputError, match="does not search"):
+        next(iter(experiments["starts"].cases(Setting([Path("a.png")], recipe=shield.Recipe(attack="instant")))))
 
 
 def test_a_search_from_a_start_is_followed_step_by_step_and_no_further(
@@ -284,8 +318,10 @@ def test_students_that_were_trained_are_measured_beside_those_that_ship(shared: 
     (tmp_path / "iresnet").mkdir()
     save_file(IResNet().state_dict(), tmp_path / "iresnet" / "weights.safetensors")
     cases = [*experiments["recognisers"].cases(Setting(faces=shared / "data" / "faces", trainings=tmp_path))]
-    assert [case.name for case in cases][-2:] == ["sface", "iresnet, as trained"]
-    assert cases[-1].photo == tmp_path / "iresnet" / "weights.safetensors"
+    assert [case.name for case in cases][-3:] == [*judges, "iresnet, as trained"]
+    assert cases[-1].files == [tmp_path / "iresnet" / "weights.safetensors"]
+    with pytest.raises(shield.InputError, match="holds no iresnet"):
+        next(iter(recognisers.students_in(tmp_path / "iresnet")))
     with pytest.raises(shield.InputError, match="cannot be read"):
         recognisers.trained("iresnet", tmp_path / "nothing")
 
@@ -338,7 +374,9 @@ def test_what_swaps_of_clean_photos_show_is_counted_over_all_pairs() -> None:
     assert shares["the same, from another photo of the person"] == "0.750"
     assert shares["the target's person still known"] == "0.000"
     assert shares["68 landmarks moved, mean, in eye distances"] == "0.200"
-    assert shares["called fake"] == shares["called unsure"] == "0.333"
+    assert shares["called fake"] == shares["called unsure"] == "0.250"
+    counts = {line["swaps of clean photos"]: line["pairs"] for line in table}
+    assert counts["called fake"] == 4 and counts["68 landmarks moved, median"] == 3
 
 
 def test_without_a_swap_network_the_benchmark_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ from shield.bench.experiments import (
 from shield.bench.experiments.experiment import per_photo
 from shield.bench.run import Files, load, run
 from shield.detection.network import DetectorNet
-from shield.surrogates import load_surrogate
+from shield.surrogates import judges, load_surrogate
 from shield.verify import EXACT, HELD
 
 CPU = torch.device("cpu")
@@ -87,7 +87,7 @@ class Counting:
 
     def cases(self, setting: Setting) -> Iterator[Case]:
         for name in self.names:
-            yield Case(name, lambda name=name: self.measure(name), setting.photos[0] if setting.photos else None)
+            yield Case(name, lambda name=name: self.measure(name), setting.photos)
 
     def measure(self, name: str) -> list[Row]:
         self.measured.append(name)
@@ -290,7 +290,7 @@ def test_a_family_that_was_left_out_is_not_searched_and_judged_beside_the_judges
         assert asked == set(shield.Recipe().surrogates) - set(left_out), family
     table = experiments["families"].table(rows)
     judged = {family: {row["network"] for row in table if row["left out"] == family} for family in families.FAMILIES}
-    assert judged == {family: {*names, "sface"} for family, names in families.FAMILIES.items()}
+    assert judged == {family: {*names, *judges} for family, names in families.FAMILIES.items()}
     assert {(row["frames"], row["known"], row["known, noise"]) for row in table} == {(HELD, 0.25, 1.0)}
     assert table[0]["distance"] == pytest.approx(0.3 / row.threshold)
 
@@ -391,7 +391,7 @@ def test_a_detector_is_asked_of_every_maker_and_first_of_the_one_left_out(
     with pytest.raises(shield.InputError, match="--trainings"):
         next(iter(experiment.cases(setting)))
     cases = {case.name: case for case in experiment.cases(replace(setting, trainings=tmp_path))}
-    assert list(cases) == ["stargan", "biggan"] and cases["stargan"].photo is None
+    assert list(cases) == ["stargan", "biggan"] and not cases["stargan"].files
     with pytest.raises(shield.InputError, match="shield train detector-without-stargan --data FACES --out"):
         cases["stargan"].measure()
     rows = cases["biggan"].measure()

@@ -28,6 +28,7 @@ from shield.attacks import Progress
 from shield.cli import app
 from shield.journal import Journal
 from shield.summary import Row
+from shield.surrogates import judges
 from shield.verify import HELD, plan_of
 from shield.workers import Task
 
@@ -400,7 +401,7 @@ def test_the_bytes_are_the_same_with_every_number_of_workers(tmp_path: Path, sma
         assert set(names(outcomes).values()) == {"now"}
         found[count] = {path.read_bytes() for path in folder.glob("?.shield.png")}
         report = json.loads((folder / "0.shield.json").read_text())
-        assert {row["surrogate"] for row in report["effects"]} == {"mobilefacenet", "sface"}
+        assert {row["surrogate"] for row in report["effects"]} == {"mobilefacenet", *judges}
         assert {(row["picture"], row["channel"], row["frame"]) for row in report["effects"]} == {
             ("protected", "none", HELD)
         }

@@ -19,10 +19,30 @@ from PIL import Image
 import shield
 from shield.page import detect, job, private, protect
 from shield.page.complaint import sentence
-from shield.page.result import Shown, shown
+from shield.page.result import Shown, _gallery, shown
 from shield.page.settings import Settings
 from shield.page.status import progress_bar
 from shield.photo import open_photo
+from shield.verify.effects import Manipulation
+from shield.verify.swaps import ShownSwap
+
+
+def test_editors_pictures_are_folded_under_how_many_still_work():
+    tile, outcomes = np.full((8, 8, 3), 200, np.uint8), ((1.0, 1.0), (0.0, 1.0), (1.0, 0.0))
+    made = [
+        Manipulation(0, name, f"edit {n}", tile, tile, False, usable=after, usable_clean=before)
+        for name, edits in (("unknown", outcomes[2:]), ("known", outcomes))
+        for n, (after, before) in enumerate(edits)
+    ]
+    effects = [SimpleNamespace(surrogate=name, seen=name == "known") for name in ("known", "unknown")]
+    report = SimpleNamespace(effects=effects, faces=[None])
+    swap = ShownSwap(0, "man", SimpleNamespace(pixels=tile), tile, tile, (True, False))
+    page = _gallery(SimpleNamespace(report=report, manipulations=made, swaps=[swap]))
+    faces, known, unknown = page.split("<details")[1:]
+    assert faces.startswith(" open>") and "Face swap" in faces
+    assert known.startswith(">") and "by known" in known and "1 of 2 still work in these frames" in known
+    assert known.count("<img") == 2 * len(outcomes)
+    assert "none worked on the original either; the search did not see it" in unknown
 
 
 def test_a_job_tells_how_far_it_is_and_gives_its_result():

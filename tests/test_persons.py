@@ -17,6 +17,7 @@ import shield
 from shield import persons, search
 from shield.bench.experiments import Setting, experiments
 from shield.bench.experiments import persons as bench
+from shield.bench.photos import photos_below
 from shield.carriers import written
 from shield.cli import app
 from shield.errors import RecipeError
@@ -255,15 +256,15 @@ def test_a_mean_is_as_long_as_what_it_is_of() -> None:
 
 
 def test_every_network_is_asked_in_every_way(tmp_path: Path, small: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ann/0.png", "ann/1.png", "few/0.png"):
+    for name in ("ann/0.png", "ann/1.png", "few/0.png", "0.png", "1.png"):  # the last two are nobody's
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(small).save(tmp_path / name)
     monkeypatch.setattr(bench, "judges", {"fr_feature": None})
     monkeypatch.setattr(bench, "PHOTOS", 2)
     recipe = shield.Recipe(surrogates=("mobilefacenet",), steps=1, format="png")
-    setting = Setting([*sorted(tmp_path.glob("*/*.png"))], recipe=recipe)
+    setting = Setting(photos_below(tmp_path), recipe=recipe)
     (case,) = experiments["persons"].cases(setting)
-    assert (case.name, case.photo) == ("ann", tmp_path / "ann" / "0.png")
+    assert (case.name, [file.name for file in case.files]) == ("ann", ["0.png", "1.png"])
     table = experiments["persons"].table(case.measure())
     assert [(line["network"], line["photos"]) for line in table] == [
         (name, way) for name in ("mobilefacenet", "fr_feature") for way in (bench.CLEAN, bench.ALONE, bench.TOWARDS)

@@ -3,7 +3,7 @@
 shield bench crops FOLDER OUT.png --preset subtle
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +13,10 @@ import typer
 from PIL import Image
 from rich.console import Console
 
-from shield import BoundError, FaceError, Plan, Recipe, protect
-from shield.bench.photos import Pixels, photos_below
+from shield import Recipe, ShieldError, protect
+from shield.bench.photos import NOTHING, Pixels, photos_below
 from shield.photo import read
 
-NOTHING = Plan(surrogates=(), channels=(), frames=())
 console = Console()
 
 
@@ -33,7 +32,7 @@ def crops(photo: Path, recipe: Recipe, side: int) -> tuple[Pixels, Pixels]:
     return pixels[window], protection.photo.pixels[window]
 
 
-def sheet(pairs: Iterator[tuple[Pixels, Pixels]], side: int) -> Image.Image:
+def sheet(pairs: Sequence[tuple[Pixels, Pixels]], side: int) -> Image.Image:
     """A row per pair."""
     rows = []
     for pair in pairs:
@@ -41,7 +40,7 @@ def sheet(pairs: Iterator[tuple[Pixels, Pixels]], side: int) -> Image.Image:
         for number, crop in enumerate(pair):
             row[: crop.shape[0], number * side : number * side + crop.shape[1]] = crop
         rows.append(row)
-    return Image.fromarray(np.concatenate(rows or [np.full((side, 2 * side, 3), 255, np.uint8)]))
+    return Image.fromarray(np.concatenate(rows))
 
 
 def main(
@@ -55,14 +54,18 @@ def main(
 ) -> None:
     """Write 100 % crops of originals and of what protection makes of them, side by side."""
     torch.set_num_threads(threads)
-    recipe = Recipe(format="png", steps=steps).with_preset(preset)
-
-    def pairs() -> Iterator[tuple[Pixels, Pixels]]:
-        for photo in photos_below(folder)[::every]:
-            try:
-                yield crops(photo, recipe, side)
-            except (BoundError, FaceError) as error:
-                console.print(f"{photo.name}: {error}", markup=False, highlight=False)
-
-    sheet(pairs(), side).save(out, "PNG")
+    try:
+        recipe = Recipe(format="png", steps=steps).with_preset(preset)
+        photos = photos_below(folder)[::every]
+    except ShieldError as error:
+        raise typer.BadParameter(str(error)) from error
+    pairs = list[tuple[Pixels, Pixels]]()
+    for photo in photos:
+        try:
+            pairs.append(crops(photo, recipe, side))
+        except ShieldError as error:
+            console.print(f"{photo.name}: {error}", markup=False, highlight=False)
+    if not pairs:
+        raise typer.BadParameter(f"{folder} holds no photo that can be protected")
+    sheet(pairs, side).save(out, "PNG")
     console.print(f"wrote {out}", markup=False, highlight=False)

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from shield import InputError, Recipe, ShieldError
 from shield.bench.experiments import Case, Experiment, Row, Setting, experiments
-from shield.bench.photos import LFW, lfw_photos, photos_below, scaled
+from shield.bench.photos import lfw_photos, photos_below, scaled
 from shield.bench.store import append, kept
 from shield.device import pick_device
 from shield.files import fingerprint
@@ -33,6 +33,7 @@ from shield.verify import versions
 from shield.weights import weights_in_use
 
 PLOTTER = "matplotlib"
+LFW_PHOTOS = "lfw, test split"  # the folder of these among the copies
 console = Console(width=200)
 
 
@@ -68,10 +69,10 @@ class Files:
 
 
 def digest(case: Case, setting: Setting, weights: Mapping[str, str]) -> str:
-    """Of photo, faces, settings, weights and shield itself: other results are no answer to this case."""
-    photo = fingerprint(case.photo) if case.photo else ""
+    """Of files, faces, settings, weights and shield itself: other results are no answer to this case."""
+    files = [fingerprint(file) for file in case.files]
     faces = fingerprint(setting.faces / LABELS) if setting.faces else ""
-    parts = [case.name, photo, faces, setting.recipe.settings(), setting.count, weights, versions()["shield"]]
+    parts = [case.name, files, faces, setting.recipe.settings(), setting.count, weights, versions()["shield"]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -197,8 +198,8 @@ def photos_for(folder: Path | None, every: int, scale: float, faces: Path | None
         return photos
     if faces is None:
         raise InputError("LFW's photos come from the face archives of training; name their folder with --faces.")
-    (copies / LFW).mkdir()
-    return [*photos, *lfw_photos(faces, lfw, copies / LFW)]
+    (copies / LFW_PHOTOS).mkdir()
+    return [*photos, *lfw_photos(faces, lfw, copies / LFW_PHOTOS)]
 
 
 def main(

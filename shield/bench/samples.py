@@ -14,9 +14,10 @@ from rich.console import Console
 
 from shield.detection import Shipped, probability_of
 from shield.faces import detect, warp
+from shield.faces.aligners import aligners
 from shield.photo import read, to_pixels, to_tensor
 from shield.surrogates import Surrogate, load_surrogates
-from shield.swap import SWAP, Canvas, Swapper, donor, donors, identity, pasted, repainted, shipped_swap
+from shield.swap import ALIGNER, SWAP, Canvas, Swapper, donor, donors, identity, pasted, repainted, shipped_swap
 from shield.verify.sheet import Pixels, sample_sheet
 
 QUALITY = 85
@@ -49,10 +50,10 @@ def swap_sheet(photos: Sequence[Path], network: Swapper) -> Image.Image:
     rows = []
     for photo in photos:
         pixels = read(photo).pixels
-        face = detect(pixels)[0]
-        canvases = [donor(name) for name in donors]
-        made = pasted(canvases, repainted(canvases, identity(pixels, face), network))
-        rows.append((Canvas.around(pixels, face).pixels, made))
+        if faces := aligners[ALIGNER](pixels):  # as reports make swaps
+            canvases = [donor(name) for name in donors]
+            made = pasted(canvases, repainted(canvases, identity(pixels, faces[0]), network))
+            rows.append((Canvas.around(pixels, faces[0]).pixels, made))
     return sample_sheet(SWAP, list(donors), rows)
 
 

@@ -1,7 +1,7 @@
 """Photograph every state of the page, on a desktop and a phone, light and dark: python -m shield.bench.screenshots OUT
 
-The page is app.py of this checkout, in a headless Chromium. A photo is protected, one of two people is, two files are
-verified and one is judged, so this takes some minutes.
+The page is app.py of this checkout, in a headless Chromium. A photo is protected, two files are verified and one is
+judged, so this takes some minutes.
 """
 
 import shutil
@@ -93,7 +93,7 @@ def refused(page: Page, out: Path) -> Iterator[str]:
         page.reload()
         page.wait_for_selector("#protect-go")
         choose(page, "#photos", out / name)
-        page.wait_for_timeout(3 * SETTLED)
+        page.wait_for_selector("#preview figcaption")
         yield f"refused-{name.partition('.')[0]}"
         (out / name).unlink()
 

@@ -9,12 +9,10 @@ import gradio as gr
 import shield
 from shield.page.private import without_folders
 
-WHOLE = "(--whole)", "(behind Advanced)"  # where a setting is found: on the command line, and here
-
 
 def sentence(error: shield.ShieldError) -> str:
-    """The sentence in the page's words, with files called by their names alone, and escaped: toasts are HTML."""
-    return html.escape(without_folders(str(error).replace(*WHOLE)), quote=False)
+    """The error's sentence, with files called by their names alone, and escaped: toasts are HTML."""
+    return html.escape(without_folders(str(error)), quote=False)
 
 
 @contextmanager

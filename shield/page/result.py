@@ -134,7 +134,9 @@ def _gallery(verification: shield.Verification) -> str:
         seen = "the search worked against it" if known[surrogate] else "the search did not see it"
         working = [tile for tile in made if tile.worked]
         left = sum(not tile.stopped for tile in working)
-        count = f"{left} of {len(working)} still work" if working else "none worked on the original either"
+        count = (
+            f"{left} of {len(working)} still work in these frames" if working else "none worked on the original either"
+        )
         parts.append(_folded(title, f"{count}; {seen}", list(map(_card, made)), False))
     return f'<div class="manipulations">{"".join(parts)}</div>'
 

@@ -107,7 +107,7 @@ def find_faces(source: Source, whole: bool = False) -> list[Face]:
         name = photo.path or "The photo"
         raise FaceError(
             f"{name} shows no face of 40 pixels or more; choose another photo, or "
-            "treat the picture as one region (--whole)."
+            "have the picture treated as one region."
         )
     return faces
 

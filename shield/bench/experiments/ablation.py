@@ -18,7 +18,7 @@ from shield.bench.experiments.experiment import (
     experiments,
     grouped,
     mean_of,
-    numbers,
+    name_of,
     per_photo,
     photos_of,
 )
@@ -34,7 +34,7 @@ SEEN = "face_lpips", "psnr", "ssim"
 
 def ways(recipe: Recipe, editors: Sequence[str]) -> Mapping[str, Recipe]:
     """What is compared, by name; each within the limits of ``recipe``."""
-    every = replace(recipe, surrogates=tuple(editors))
+    every = replace(recipe, surrogates=tuple(editors), attack=Recipe().attack)
     plain = replace(every, transforms=PLAIN)
     steered = replace(plain, attack="adam", classes="joint")
     bare = replace(steered, steered=False)  # shrunk to what may be seen only at the end
@@ -68,11 +68,11 @@ class Ablation(Experiment):
         for photo in photos:
             for way, recipe in ways(setting.recipe, editors).items():
                 measure = partial(self.measure, photo, way, recipe)
-                yield Case(f"{photo.parent.name} {photo.name} {way}", measure, photo)
+                yield Case(f"{name_of(photo)} {way}", measure, [photo])
 
     def measure(self, photo: Path, way: str, recipe: Recipe) -> list[Row]:
         """A row per picture, channel, editor and edit; a photo that fits no bound has one, which says so."""
-        first: Row = {"photos": photo.parent.name, "photo": photo.name, "case": way, "refused": False}
+        first: Row = {"photos": photo.parent.name, "photo": name_of(photo), "case": way, "refused": False}
         try:
             report = protect(photo, recipe, plan=ALL).report
         except BoundError:
@@ -135,5 +135,5 @@ def _summed(part: Sequence[Row]) -> Row:
         "unseen": share(unseen) if unseen else None,
         "unseen: distance": mean_of(per_photo(unseen, "distance")),
         "of noise": mean_of(per_photo(unseen_noise, "distance")),
-        "search, s": median(seconds) if (seconds := numbers(own, "search_s")) else None,
+        "search, s": median(seconds) if (seconds := per_photo(own, "search_s")) else None,
     }

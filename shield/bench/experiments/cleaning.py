@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from shield import Plan, Recipe, protect, verify_photo
+import torch
+
+from shield import BoundError, Plan, Recipe, protect, verify_photo
 from shield.bench.experiments.experiment import (
     Case,
     Experiment,
@@ -17,13 +19,17 @@ from shield.bench.experiments.experiment import (
     experiments,
     grouped,
     mean_of,
+    name_of,
     per_photo,
     photos_of,
 )
+from shield.bench.photos import NOTHING
 from shield.bench.statistics import spread
-from shield.channels import AS_SAVED
-from shield.surrogates import judges
+from shield.photo import open_photo
+from shield.surrogates import judges, load_surrogate
 from shield.verify import PROTECTED, RESAVED
+
+CPU = torch.device("cpu")
 
 
 class Cleaning(Experiment):
@@ -35,17 +41,23 @@ class Cleaning(Experiment):
 
     def cases(self, setting: Setting) -> Iterator[Case]:
         for photo in photos_of(setting):
-            yield Case(photo.name, partial(self.measure, photo, setting.recipe), photo)
+            yield Case(name_of(photo), partial(self.measure, photo, setting.recipe), [photo])
 
     def measure(self, photo: Path, recipe: Recipe) -> list[Row]:
-        """A row per picture, adversary and recogniser: the share of held frames in which it knows the person."""
-        asked = *recipe.searched, *judges
-        plan = Plan(surrogates=asked, channels=(AS_SAVED,), controls=(), found=(), exact=(), donors=(), unseen=True)
-        saved = protect(photo, recipe, plan=plan).photo
+        """A row per picture, adversary and recogniser: the share of held frames in which it knows the person.
+
+        A photo that fits no bound is as it was.
+        """
+        name, asked = name_of(photo), [it for it in recipe.searched if not load_surrogate(it, CPU).makes_pictures]
+        try:
+            saved = protect(photo, recipe, plan=NOTHING).photo
+        except BoundError:
+            saved = open_photo(photo)
+        plan = Plan(surrogates=(*asked, *judges), channels=(), controls=(), donors=())
         report = verify_photo(photo, saved, recipe=recipe, adversaries=True, plan=plan).report
         return [
             {
-                "photo": photo.name,
+                "photo": name,
                 "picture": row.picture,
                 "cleaned by": row.channel,
                 "network": row.surrogate,

@@ -18,6 +18,7 @@ from shield.bench.experiments.experiment import (
     Setting,
     experiments,
     grouped,
+    name_of,
     per_photo,
     photos_of,
 )
@@ -40,7 +41,7 @@ class Cmua(Experiment):
     def cases(self, setting: Setting) -> Iterator[Case]:
         for photo in photos_of(setting):
             for way in WAYS:
-                yield Case(f"{photo.name} {way}", partial(self.measure, photo, way, setting.recipe), photo)
+                yield Case(f"{name_of(photo)} {way}", partial(self.measure, photo, way, setting.recipe), [photo])
 
     def measure(self, photo: Path, way: str, recipe: Recipe) -> list[Row]:
         """A row per picture, channel, kind of frames and edit."""
@@ -48,7 +49,7 @@ class Cmua(Experiment):
         report = protect(photo, used, plan=PLAN).report
         return [
             {
-                "photo": photo.name,
+                "photo": name_of(photo),
                 "way": way if row.picture == PROTECTED else f"noise beside {way}",
                 "network": row.surrogate,
                 "edit": row.edit,

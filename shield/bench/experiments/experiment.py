@@ -46,11 +46,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement: its name, unlike every other's of the experiment, the file it is of, and how it is made."""
+    """One measurement: its name, unlike every other's of the experiment, how it is made, and the files it is of."""
 
     name: str
     measure: Callable[[], Sequence[Row]]
-    photo: Path | None = None
+    files: Sequence[Path] = ()
 
 
 class Experiment(Protocol):
@@ -88,6 +88,11 @@ def photos_of(setting: Setting) -> Sequence[Path]:
     if not setting.photos:
         raise InputError("This experiment needs photos; name a folder that holds some.")
     return setting.photos
+
+
+def name_of(photo: Path) -> str:
+    """A photo's name in cases and rows: that of its folder stands before it, for others may hold one of that name."""
+    return f"{photo.parent.name}/{photo.name}"
 
 
 def grouped(rows: Sequence[Row], *columns: str) -> dict[tuple[Value, ...], list[Row]]:

@@ -18,6 +18,7 @@ from shield.bench.experiments.experiment import (
     Setting,
     experiments,
     grouped,
+    name_of,
     numbers,
     per_photo,
     photos_of,
@@ -54,7 +55,7 @@ class Families(Experiment):
             for family, left_out in FAMILIES.items():
                 kept = tuple(name for name in setting.recipe.surrogates if name not in left_out)
                 recipe = replace(setting.recipe, surrogates=kept)
-                yield Case(f"{photo.name} without {family}", partial(self.measure, photo, family, recipe), photo)
+                yield Case(f"{name_of(photo)} without {family}", partial(self.measure, photo, family, recipe), [photo])
 
     def measure(self, photo: Path, family: str, recipe: Recipe) -> list[Row]:
         """A row per picture, channel, kind of frames and recogniser: the share of frames in which it knows the person.
@@ -65,7 +66,7 @@ class Families(Experiment):
         report = protect(photo, recipe, plan=Plan(surrogates=asked, channels=SENT, unseen=True, donors=())).report
         return [
             {
-                "photo": photo.name,
+                "photo": name_of(photo),
                 "left out": family,
                 "picture": row.picture,
                 "network": row.surrogate,

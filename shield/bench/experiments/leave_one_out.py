@@ -27,7 +27,7 @@ class LeaveOneOut(Experiment):
         setting.archives()
         for name in makers.registered():
             path = weights_of(WITHOUT.format(name), setting)
-            yield Case(name, partial(self.measure, name, setting), path if path.exists() else None)
+            yield Case(name, partial(self.measure, name, setting), [path] if path.exists() else [])
 
     def measure(self, name: str, setting: Setting) -> list[Row]:
         """Of the detector without ``name``: a row per maker and channel."""

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from shield import BoundError, Plan, Recipe, find_faces, protect
+from shield import BoundError, Recipe, find_faces, protect
 from shield.bench.experiments.experiment import (
     Case,
     Experiment,
@@ -26,7 +26,7 @@ from shield.bench.experiments.experiment import (
     mean_of,
     numbers,
 )
-from shield.bench.photos import LFW, Pixels
+from shield.bench.photos import LFW, NOTHING, STORED, Pixels
 from shield.errors import InputError
 from shield.faces.sampling import cut
 from shield.photo import read
@@ -35,8 +35,7 @@ from shield.training.data import FaceSet, load_faces
 
 CLEAN, ALONE, TOWARDS = "clean", "protected", "protected, one false identity"
 PHOTOS = 6  # of every person
-SIDE, STORED = 320, 128  # px of LFW's photos here, and in the archives
-NOTHING = Plan(surrogates=(), channels=(), frames=())  # the photos are measured together, here
+SIDE = 320  # px of LFW's photos, enlarged
 CPU = torch.device("cpu")
 Source: TypeAlias = Path | Pixels
 
@@ -89,8 +88,8 @@ class Persons(Experiment):
 
     def cases(self, setting: Setting) -> Iterator[Case]:
         for person, photos in persons_of(setting).items():
-            first = next((photo for photo in photos if isinstance(photo, Path)), None)
-            yield Case(person, partial(self.measure, person, photos, setting.recipe), first)
+            files = [photo for photo in photos if isinstance(photo, Path)]
+            yield Case(person, partial(self.measure, person, photos, setting.recipe), files)
 
     def measure(self, person: str, photos: Sequence[Source], recipe: Recipe) -> list[Row]:
         """A row per recogniser and by what was done to all photos but the last, which stays clean."""
@@ -140,14 +139,19 @@ def protected(photos: Sequence[Pixels], recipe: Recipe) -> list[Pixels]:
 
 
 def persons_of(setting: Setting) -> Mapping[str, Sequence[Source]]:
-    """The first photos of every person who has so many. Raises InputError where there is none."""
-    if setting.faces is not None:
+    """The first photos of every person who has so many: of the photos, or of LFW where there are none.
+
+    Raises InputError where there is nobody.
+    """
+    if setting.faces is not None and not setting.photos:
         test = load_faces(setting.faces, "test", STORED, (LFW,))
         everybody: Mapping[str, Sequence[Source]] = lfw_persons(test, setting.count)
     else:
+        roots = {photo.parent.parent for photo in setting.photos}  # what lies beside the folders is nobody's
         folders: dict[str, list[Source]] = {}
         for photo in setting.photos:
-            folders.setdefault(photo.parent.name, []).append(photo)
+            if photo.parent not in roots:
+                folders.setdefault(photo.parent.name, []).append(photo)
         everybody = {person: photos[:PHOTOS] for person, photos in folders.items() if len(photos) >= PHOTOS}
     if not everybody:
         raise InputError(f"This experiment needs persons; name a folder with a folder of {PHOTOS} photos for each.")

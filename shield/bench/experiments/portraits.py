@@ -18,6 +18,7 @@ from shield.bench.experiments.experiment import (
     experiments,
     grouped,
     mean_of,
+    name_of,
     per_photo,
     photos_of,
 )
@@ -41,7 +42,7 @@ class Portraits(Experiment):
 
     def cases(self, setting: Setting) -> Iterator[Case]:
         for photo in photos_of(setting):
-            yield Case(f"{photo.parent.name} {photo.name}", partial(self.measure, photo, setting.recipe), photo)
+            yield Case(name_of(photo), partial(self.measure, photo, setting.recipe), [photo])
 
     def measure(self, photo: Path, recipe: Recipe) -> list[Row]:
         """A row per picture, channel, kind of frames, network and edit.
@@ -50,7 +51,7 @@ class Portraits(Experiment):
         person. ``usable``, ``usable_clean``: those in which it is a usable deepfake, of this picture and of the
         original. A photo that fits no bound has one row, which says so.
         """
-        first: Row = {"photos": photo.parent.name, "photo": photo.name, "refused": False}
+        first: Row = {"photos": photo.parent.name, "photo": name_of(photo), "refused": False}
         try:
             report = protect(photo, recipe, plan=THOROUGH).report
         except BoundError:
@@ -79,35 +80,54 @@ class Portraits(Experiment):
         ]
 
     def table(self, rows: Sequence[Row]) -> list[Row]:
-        """By photos, network, channel and kind of frames; a photo that fits no bound counts as not disrupted."""
+        """By photos, network, channel and kind of frames, and what is seen on the mean.
+
+        A photo that fits no bound counts as not disrupted; ``usable`` goes over the photos on which edits work, and
+        over these edits, so many of those that a judge reads.
+        """
         summed = list[Row]()
         for (photos,), part in grouped(rows, "photos").items():
-            refused = sum(bool(row["refused"]) for row in part)
-            count = len(grouped(part, "photo"))
             whole = [row for row in part if not row["refused"]]
-            columns = "network", "channel", "frames"
-            for key, own in grouped(whole, *columns).items():
-                shares = {
-                    picture: per_photo([row for row in own if row["picture"] == picture], "disrupted")
-                    for picture in (PROTECTED, NOISE, RESAVED)
-                }
-                shares[PROTECTED] = shares[PROTECTED] + [0.0] * refused
-                working = [row for row in own if row["picture"] == PROTECTED and row["works"]]
-                summed.append(
-                    {
-                        "photos": photos,
-                        **dict(zip(columns, key, strict=True)),
-                        "disrupted": spread(shares[PROTECTED]),
-                        "noise": mean_of(shares[NOISE]),
-                        "re-saved": mean_of(shares[RESAVED]),
-                        "usable, original": mean_of(per_photo(working, "usable_clean")),
-                        "usable": spread(per_photo(working, "usable")) if working else None,
-                        "measured": f"{count - refused} of {count}",
-                    }
-                )
+            refused = [0.0] * (len(part) - len(whole))  # one row each
+            count = len(grouped(part, "photo"))
+            measured = f"{count - len(refused)} of {count}"
+            for (network, channel, frames), own in grouped(whole, "network", "channel", "frames").items():
+                place: Row = {"photos": photos, "network": network, "channel": channel, "frames": frames}
+                summed.append({**place, **_disrupted(own, refused), "measured": measured, **_usable(own)})
             means = {name: mean_of(per_photo(whole, name)) for name in (*SEEN, *(f"{part}_s" for part in PARTS))}
-            summed.append({"photos": photos, "network": "(means over photos)", "measured": f"{count}", **means})
+            summed.append({"photos": photos, "network": "(means)", "measured": measured, **means})
         return summed
 
 
 experiments.register("portraits")(Portraits())
+
+
+def _disrupted(own: Sequence[Row], refused: list[float]) -> Row:
+    shares = {
+        picture: per_photo([row for row in own if row["picture"] == picture], "disrupted")
+        for picture in (PROTECTED, NOISE, RESAVED)
+    }
+    return {
+        "disrupted": spread(shares[PROTECTED] + refused),
+        "noise": mean_of(shares[NOISE]),
+        "re-saved": mean_of(shares[RESAVED]),
+    }
+
+
+def _usable(own: Sequence[Row]) -> Row:
+    """Nothing where no judge reads the edits, or none works on the original."""
+    working = {
+        picture: [row for row in own if row["picture"] == picture and row["works"]]
+        for picture in (PROTECTED, NOISE, RESAVED)
+    }
+    if not working[PROTECTED]:
+        return {}
+    read = [row for row in own if row["picture"] == PROTECTED and row["usable"] is not None]
+    photos = len(grouped(working[PROTECTED], "photo"))
+    return {
+        "usable, original": mean_of(per_photo(working[PROTECTED], "usable_clean")),
+        "usable": spread(per_photo(working[PROTECTED], "usable")),
+        "usable, noise": mean_of(per_photo(working[NOISE], "usable")),
+        "usable, re-saved": mean_of(per_photo(working[RESAVED], "usable")),
+        "works": f"{len(working[PROTECTED])} of {len(read)} edits, {photos} photos",
+    }

@@ -19,6 +19,7 @@ from shield.bench.experiments.experiment import (
     Setting,
     experiments,
     grouped,
+    name_of,
     per_photo,
     photos_of,
 )
@@ -48,7 +49,7 @@ class Proactive(Experiment):
     def cases(self, setting: Setting) -> Iterator[Case]:
         for photo in photos_of(setting):
             for name, recipe in methods(setting.recipe).items():
-                yield Case(f"{photo.name} {name}", partial(self.measure, photo, name, recipe), photo)
+                yield Case(f"{name_of(photo)} {name}", partial(self.measure, photo, name, recipe), [photo])
 
     def measure(self, photo: Path, name: str, recipe: Recipe) -> list[Row]:
         """A row per channel, kind of frames, network and edit of the protected photo."""
@@ -57,7 +58,7 @@ class Proactive(Experiment):
         report = protect(photo, recipe, plan=plan).report
         return [
             {
-                "photo": photo.name,
+                "photo": name_of(photo),
                 "method": name,
                 "network": row.surrogate,
                 "searched": row.seen,

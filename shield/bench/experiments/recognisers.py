@@ -3,7 +3,7 @@
 With ``--trainings DIR`` the students that were trained there (DIR/NAME/weights.safetensors) are measured as well.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments
-from shield.bench.photos import LFW
+from shield.bench.photos import LFW, STORED
 from shield.errors import InputError
 from shield.faces import warp, whole_picture
-from shield.surrogates import STUDENTS, Surrogate, load_surrogate, load_surrogates
+from shield.surrogates import STUDENTS, Surrogate, load_surrogates
 from shield.surrogates.recognisers import student_of
 from shield.training.data import FaceSet, load_faces
 
-STORED = 128  # px of LFW's faces in the archives
 BATCH = 64
 RATES = (0.01, 0.001)  # false accepts
 CPU = torch.device("cpu")
@@ -58,18 +57,16 @@ class Recognisers(Experiment):
 
     def cases(self, setting: Setting) -> Iterator[Case]:
         test = load_faces(setting.archives(), "test", STORED, (LFW,))
-        for recogniser in load_surrogates(CPU):
-            if not recogniser.makes_pictures:
-                load = partial(load_surrogate, recogniser.name, CPU)
-                yield Case(recogniser.name, partial(self.measure, recogniser.name, load, test))
-        for name in STUDENTS if setting.trainings else ():
-            if (file := setting.trainings_folder() / name / "weights.safetensors").exists():
-                title = f"{name}, as trained"
-                yield Case(title, partial(self.measure, title, partial(trained, name, file), test), file)
+        recognisers = {it.name: it for it in load_surrogates(CPU) if not it.makes_pictures}
+        for name, recogniser in recognisers.items():
+            yield Case(name, partial(self.measure, name, recogniser, test))
+        for name, file in students_in(setting.trainings).items() if setting.trainings else ():
+            title = f"{name}, as trained"
+            yield Case(title, partial(self.measure, title, trained(name, file), test), [file])
 
-    def measure(self, name: str, loaded: Callable[[], Surrogate], test: FaceSet) -> list[Row]:
+    def measure(self, name: str, recogniser: Surrogate, test: FaceSet) -> list[Row]:
         """One row: of pairs of one person the share that is known, and the squared distance of the line."""
-        pairs = pairs_of(loaded(), test)
+        pairs = pairs_of(recogniser, test)
         lines = {rate: pairs.threshold(rate) for rate in RATES}
         return [
             {
@@ -107,6 +104,15 @@ def pairs_of(recogniser: Surrogate, faces: FaceSet) -> Pairs:
     once = torch.ones_like(distances, dtype=torch.bool).triu(1)
     same = person[:, None] == person[None, :]
     return Pairs(distances[once & same], distances[once & ~same & (male[:, None] == male[None, :])])
+
+
+def students_in(trainings: Path) -> dict[str, Path]:
+    """The weights of the students that were trained there. Raises InputError where none was."""
+    files = {name: trainings / name / "weights.safetensors" for name in STUDENTS}
+    found = {name: file for name, file in files.items() if file.exists()}
+    if not found:
+        raise InputError(f"{trainings} holds no {' and no '.join(f'{name}/weights.safetensors' for name in STUDENTS)}.")
+    return found
 
 
 def trained(name: str, file: Path) -> Surrogate:

@@ -17,7 +17,17 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from shield.attacks import attacks
-from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments, grouped, numbers, photos_of
+from shield.bench.experiments.experiment import (
+    Case,
+    Experiment,
+    Row,
+    Setting,
+    experiments,
+    grouped,
+    name_of,
+    numbers,
+    photos_of,
+)
 from shield.bounds import Limits, bounds
 from shield.device import pick_device
 from shield.faces import warp
@@ -92,7 +102,7 @@ class Ruiz(Experiment):
         for photo in photos_of(setting):
             for name in surrogates:
                 if load_surrogate(name, pick_device(setting.recipe.device)).makes_pictures:
-                    yield Case(f"{photo.name} {name}", partial(self.measure, photo, name, setting), photo)
+                    yield Case(f"{name_of(photo)} {name}", partial(self.measure, photo, name, setting), [photo])
 
     def measure(self, photo: Path, name: str, setting: Setting) -> list[Row]:
         """Every part of the protocol, of one photo and one network."""
@@ -102,7 +112,7 @@ class Ruiz(Experiment):
         rows = list[Row]()
 
         def add(what: str, way: str, changed: Tensor, sent: Blur = unblurred, made_for: str | None = None) -> None:
-            first = {"photo": photo.name, "network": name, "what": what, "way": way}
+            first = {"photo": name_of(photo), "network": name, "what": what, "way": way}
             found = measured(whole, crop, changed, sent)
             rows.extend(first | dict(row) for row in found if row["edit"] != made_for)
 

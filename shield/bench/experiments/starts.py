@@ -16,11 +16,13 @@ from shield.bench.experiments.experiment import (
     experiments,
     grouped,
     mean_of,
+    name_of,
     numbers,
     photos_of,
 )
 from shield.bench.statistics import spread
 from shield.device import pick_device
+from shield.errors import InputError
 from shield.starts import random, starts
 from shield.surrogates import load_surrogates
 
@@ -65,13 +67,17 @@ class Starts(Experiment):
 
     def cases(self, setting: Setting) -> Iterator[Case]:
         photos = photos_of(setting)
+        if not setting.recipe.searched:
+            raise InputError(
+                f"--attack {setting.recipe.attack} does not search, so that no start helps it; name another."
+            )
         load_surrogates(pick_device(setting.recipe.device))  # the first photo does not pay for them
         for photo in photos:
-            yield Case(photo.name, partial(self.measure, photo, setting.recipe), photo)
+            yield Case(name_of(photo), partial(self.measure, photo, setting.recipe), [photo])
 
     def measure(self, photo: Path, recipe: Recipe) -> list[Row]:
         """A row per start."""
-        return compared(photo.name, {name: search(photo, replace(recipe, start=name)) for name in starts})
+        return compared(name_of(photo), {name: search(photo, replace(recipe, start=name)) for name in starts})
 
     def table(self, rows: Sequence[Row]) -> list[Row]:
         """Means over photos; of what is saved with intervals."""
@@ -92,8 +98,9 @@ experiments.register("starts")(Starts())
 
 
 def compared(photo: str, found: Mapping[str, Search]) -> list[Row]:
-    """A row per start. ``first``, ``last``: shares of the goal; saved: on the way to where the random one ended."""
+    """A row per start. ``first``, ``last``: shares of the goal; saved: until it is where the random one ended."""
     plain = found[random.NAME]
+    arrived = plain.level_with(plain.best[-1])
     rows = list[Row]()
     for start, one in found.items():
         level = one.level_with(plain.best[-1])
@@ -105,8 +112,8 @@ def compared(photo: str, found: Mapping[str, Search]) -> list[Row]:
                 "last": one.best[-1],
                 "steps": len(one.best) - 1,
                 "seconds": one.seconds[-1],
-                "steps saved": len(plain.best) - 1 - level,
-                "seconds saved": plain.seconds[-1] - one.seconds[level],
+                "steps saved": arrived - level,
+                "seconds saved": plain.seconds[arrived] - one.seconds[level],
             }
         )
     return rows

@@ -22,6 +22,7 @@ from shield.bench.experiments.experiment import (
     experiments,
     grouped,
     mean_of,
+    name_of,
     per_photo,
     photos_of,
 )
@@ -75,7 +76,9 @@ class Strengths(Experiment):
         for photo in photos_of(setting):
             for search, (name, settings) in product(SEARCHES, strengths()):
                 recipe = replace(setting.recipe, **settings, spread=SEARCHES[search])
-                yield Case(f"{photo.name} {name}, {search}", partial(self.measure, photo, name, search, recipe), photo)
+                yield Case(
+                    f"{name_of(photo)} {name}, {search}", partial(self.measure, photo, name, search, recipe), [photo]
+                )
 
     def measure(self, photo: Path, strength: str, search: str, recipe: Recipe) -> list[Row]:
         """A row per channel, kind of frames and network: the share of frames in which it is broken, over its edits.
@@ -84,7 +87,7 @@ class Strengths(Experiment):
         """
         asked = *recipe.searched, *judges
         plan = Plan(surrogates=asked, channels=SENT, exact=SENT, unseen=True, controls=())
-        first: dict[str, Value] = {"photo": photo.name, "strength": strength, "search": search}
+        first: dict[str, Value] = {"photo": name_of(photo), "strength": strength, "search": search}
         try:
             report = protect(photo, recipe, plan=plan).report
         except BoundError:

@@ -13,7 +13,7 @@ import torch
 
 from shield import FaceError, detect
 from shield.bench.experiments.experiment import Case, Experiment, Row, Setting, experiments, numbers
-from shield.bench.photos import LFW, ORDER, Pixels
+from shield.bench.photos import LFW, ORDER, STORED, Pixels
 from shield.bench.statistics import spread
 from shield.errors import InputError
 from shield.faces import Face
@@ -25,7 +25,6 @@ from shield.training.data import FaceSet, load_faces
 from shield.verify.swaps import KNOWN_BY, Readers, found_anew
 
 CPU = torch.device("cpu")
-STORED = 128  # px of LFW's photos in the archives
 UNSEEN = "no face"  # what ``shield detect`` says of a swap in which it finds none
 
 
@@ -64,18 +63,24 @@ class Swaps(Experiment):
         def share(column: str, least: int = KNOWN_BY) -> str:
             return spread([float(value >= least) for value in numbers(rows, column)] + missing)
 
+        def called(word: str) -> str:
+            return spread([float(row.get("verdict") == word) for row in rows])
+
         moved = numbers(rows, "moved")
-        verdicts = [row["verdict"] for row in rows if "verdict" in row]
         lines = {
             f"person known by {KNOWN_BY} of 3": share("known"),
             "the same, from another photo of the person": share("known_as_other"),
             "the target as it was taken for the person": share("before"),
             "the target's person still known": share("left"),
             "68 landmarks moved, mean, in eye distances": spread(moved),
+            "68 landmarks moved, median": float(np.median(moved)) if moved else None,
             "68 landmarks moved, nine in ten by less than": float(np.quantile(moved, 0.9)) if moved else None,
-            **{f"called {word}": spread([float(it == word) for it in verdicts]) for word in ("fake", "unsure")},
+            **{f"called {word}": called(word) for word in ("fake", "unsure")},
         }
-        return [{"swaps of clean photos": title, "value": value, "pairs": len(rows)} for title, value in lines.items()]
+        counts = {title: len(moved) if "moved" in title else len(rows) for title in lines}
+        return [
+            {"swaps of clean photos": title, "value": value, "pairs": counts[title]} for title, value in lines.items()
+        ]
 
 
 experiments.register("swaps")(Swaps())

@@ -35,17 +35,17 @@ class Conv(nn.Conv2d):
         padding = (high // 2, wide // 2) if same else (0, 0)
         super().__init__(inputs, outputs, (high, wide), stride, padding)
         self.active = active
-        self.register_load_state_dict_pre_hook(_widened)  # type: ignore[no-untyped-call,unused-ignore]
 
     def forward(self, x: Tensor) -> Tensor:
         result = super().forward(x)
         return F.relu(result) if self.active else result
 
-
-def _widened(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    stored, unit = (prefix + name for name in STORED)
-    if stored in state:
-        state[prefix + "weight"] = state.pop(stored).float() * state.pop(unit).float()[:, None, None, None]
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        stored, unit = (prefix + name for name in STORED)
+        if stored in state_dict:
+            factor = state_dict.pop(unit).float()[:, None, None, None]
+            state_dict[prefix + "weight"] = state_dict.pop(stored).float() * factor
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
 
 class Block(nn.Module):
