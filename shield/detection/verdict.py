@@ -102,11 +102,11 @@ class Verdict:
         return f"{words} {self.limits()}"
 
     def overlay(self) -> Image.Image:
-        """The photo with every reason's region drawn, the weightiest reason's in red."""
+        """The photo with every reason's region drawn and its number, the weightiest, number 1, in red."""
         picture = Image.fromarray(self.pixels).convert("RGB")
         draw = ImageDraw.Draw(picture)
         width = max(2, round(max(picture.size) / 300))
-        size = max(10, 5 * width)
+        size = max(14, 10 * width)
         for face in self.faces:
             # The weightiest comes last, on top.
             for rank, reason in reversed([*enumerate(face.reasons)]):
@@ -114,7 +114,7 @@ class Verdict:
                 draw.line([*reason.region, reason.region[0]], fill=colour, width=width, joint="curve")
                 left, top = (min(corner[axis] for corner in reason.region) for axis in (0, 1))
                 place = max(0, left), max(0, top - size * 1.3 * (rank + 1))
-                draw.text(place, reason.name, fill=colour, font_size=size, stroke_width=2, stroke_fill="black")
+                draw.text(place, str(rank + 1), fill=colour, font_size=size, stroke_width=width, stroke_fill="black")
         return picture
 
     def save_overlay(self, path: str | Path, force: bool = False) -> None:

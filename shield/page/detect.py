@@ -55,7 +55,7 @@ def judged(file: str) -> str:
 
 def _verdict(verdict: shield.Verdict) -> str:
     reasons = "".join(f"<li>{html.escape(reason.sentence)}</li>" for reason in verdict.reasons)
-    listed = f"<h4>Reasons, weightiest first</h4><ul>{reasons}</ul>" if reasons else ""
+    listed = f"<h4>Reasons, weightiest first</h4><ol>{reasons}</ol>" if reasons else ""
     overlay = picture(verdict.overlay(), "The photo with the regions that speak for the verdict", SIDE)
     style, symbol = CLASSES[verdict.verdict], SYMBOLS[verdict.verdict]
     return (
