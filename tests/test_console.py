@@ -64,7 +64,7 @@ def test_the_command_line_starts_where_windows_modules_are_all_there_is(checkout
     passed = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code, "bench", "--help"], env=passed, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert b"portraits" in done.stdout
+    assert b"results" in done.stdout
 
 
 def test_no_module_needs_unix_to_be_imported(checkout: Path) -> None:

@@ -204,7 +204,7 @@ def test_what_cannot_sign_is_refused_before_any_search(tmp_path, key, case):
 def test_files_that_are_not_there_and_formats_without_a_place_are_refused(files, tmp_path):
     with pytest.raises(shield.InputError, match="cannot be read"):
         Credentials.read(tmp_path / "nothing.pem")
-    with pytest.raises(shield.InputError, match="choose --format png"):
+    with pytest.raises(shield.InputError, match="choose PNG as format"):
         Credentials.read(*files).check("bmp")
 
 

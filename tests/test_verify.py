@@ -565,7 +565,7 @@ def test_without_outcomes_the_verdict_is_what_breaks_of_what_the_search_worked_o
     assert held(lambda row: row.frame != FOUND).verdict == "partly protected"
     unseen = len([e for e in report.select() if e.surrogate == "ganimation"])
     assert saved.headline() == (
-        "A recogniser that shield never trained against no longer knows you (0 of 1); edits break (0 of 6 withstand "
+        "Recognisers that shield never trained against no longer know you (0 of 1); edits break (0 of 6 withstand "
         "the change); edits by networks that the search did not see withstand the change "
         f"({unseen} of {unseen}). After a social network: 1 of 1 never trained against, 6 of 6 edits, "
         f"{unseen} of {unseen} others."
