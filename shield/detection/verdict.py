@@ -106,15 +106,17 @@ class Verdict:
         picture = Image.fromarray(self.pixels).convert("RGB")
         draw = ImageDraw.Draw(picture)
         width = max(2, round(max(picture.size) / 300))
-        size = max(14, 10 * width)
+        size = 12 * width
         for face in self.faces:
             # The weightiest comes last, on top.
             for rank, reason in reversed([*enumerate(face.reasons)]):
                 colour = COLOURS[rank % len(COLOURS)]
                 draw.line([*reason.region, reason.region[0]], fill=colour, width=width, joint="curve")
-                left, top = (min(corner[axis] for corner in reason.region) for axis in (0, 1))
-                place = max(0, left), max(0, top - size * 1.3 * (rank + 1))
-                draw.text(place, str(rank + 1), fill=colour, font_size=size, stroke_width=width, stroke_fill="black")
+                left, top = (max(0, min(corner[axis] for corner in reason.region)) for axis in (0, 1))
+                box = (left + rank * size, top, left + (rank + 1) * size, top + size)
+                draw.rectangle(box, fill=colour)
+                middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+                draw.text(middle, str(rank + 1), fill="white", font_size=0.8 * size, anchor="mm")
         return picture
 
     def save_overlay(self, path: str | Path, force: bool = False) -> None:
