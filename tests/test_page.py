@@ -256,6 +256,17 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(visit, scheme):
     assert brightness < 60 if scheme == "dark" else brightness > 200
 
 
+def test_on_a_phone_what_is_wrong_and_what_is_done_follow_the_button(visit, tmp_path):
+    (tmp_path / "text.jpg").write_bytes(b"no photo")
+    page = visit(viewport={"width": 390, "height": 844})
+    choose(page, tmp_path / "text.jpg")
+    page.locator("#preview figcaption").wait_for()
+    places = ("#protect-go", "#preview figcaption", "#protect-status", "#advanced")
+    tops = [page.locator(place).bounding_box()["y"] for place in places]
+    assert tops == sorted(tops)
+    assert tops[1] < 844  # in sight
+
+
 def test_everything_is_reached_by_keyboard(visit):
     page = visit()
     seen = set()
