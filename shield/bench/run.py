@@ -34,7 +34,7 @@ from shield.weights import weights_in_use
 
 PLOTTER = "matplotlib"
 LFW_PHOTOS = "lfw, test split"  # the folder of these among the copies
-console = Console(width=200)
+console = Console(width=600)  # a row of Markdown is not broken
 
 
 @dataclass(frozen=True)
