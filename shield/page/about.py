@@ -18,8 +18,8 @@ file through what the web does to it, and says what still works and what does no
 
 - **Edits often still work.** Tools that change hair, age, sex or expression make a usable deepfake of many protected
   photos too, above all where the search did not see their network.
-- **A stranger's recogniser may still know you.** One that shield never trained against is asked on every photo; on many
-  it is lost, on some it is not.
+- **A stranger's recogniser may still know you.** Two that shield never trained against are asked on every photo; on
+  many they are lost, on some they are not.
 - **One photo without protection is enough** for a face swap, and nothing keeps anybody from putting another face on
   yours.
 - After strong compression less holds, most of all for small faces. Save as PNG where you can.
